@@ -1,0 +1,47 @@
+"""Models trained on data that earlier models wrote: exact theory and simulation.
+
+    schedule -> Plan -> simulate -> Result -> plot
+                   \\--> exact ---> (T+1,) -/
+
+A schedule says how many samples each generation draws and how much of them is real; a scheme
+function such as `mixture` resolves schedules into a `Plan`; `simulate` runs the plan, `exact`
+computes what it must give.
+"""
+
+from collapse import exact, metrics, targets
+from collapse.engine import iterate, simulate
+from collapse.models import Categorical
+from collapse.plans import (
+    Plan,
+    accumulate,
+    anchored,
+    aware,
+    filtered,
+    mixture,
+    replace,
+    weighted,
+)
+from collapse.result import Result
+from collapse.schedules import geometric, power
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Categorical",
+    "Plan",
+    "Result",
+    "accumulate",
+    "anchored",
+    "aware",
+    "exact",
+    "filtered",
+    "geometric",
+    "iterate",
+    "metrics",
+    "mixture",
+    "power",
+    "replace",
+    "simulate",
+    "targets",
+    "weighted",
+]

@@ -1,0 +1,107 @@
+"""The next-token model in one context: a probability for each of K tokens."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from collapse import _check
+from collapse.metrics import squared_distance
+
+__all__ = ["Categorical"]
+
+
+class Tokens(NamedTuple):
+    """Data of a Categorical: all that maximum likelihood needs of R samples."""
+
+    frequency: np.ndarray  # (R, K), rows sum to 1, or to 0 without samples
+    size: np.ndarray  # (R,), effective number of samples
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """K tokens with probabilities theta (R, K), fitted by maximum likelihood: the proportions.
+
+    Parameters
+    ----------
+    add : float, at least 0
+        Add-constant smoothing, (count_k + add) / (n + K add). The smoothed model writes the next
+        generation's data, so the smoothing feeds back. 0 is maximum likelihood, for which
+        `collapse.exact` holds.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Bakshi and Chakraborty (2026), next-token model; Claims A1-A3, and E6 for ``add > 0``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> model = Categorical()
+    >>> tokens = model.sample(np.array([[0.5, 0.5, 0.0]]), np.array([4]), np.random.default_rng(1))
+    >>> model.fit(tokens).tolist()
+    [[0.5, 0.5, 0.0]]
+    """
+
+    add: float = 0.0
+
+    def __post_init__(self):
+        object.__setattr__(self, "add", _check.number("add", self.add, least=0))
+
+    def sample(self, theta, n, rng):
+        """Draw n (R,) tokens from theta (R, K)."""
+        counts = rng.multinomial(n, theta)
+        # Rounding in the sampler can leave a draw over for the last token. Where that token is
+        # impossible the draw goes to the most likely one: a lost token stays lost.
+        ghost = (theta[:, -1] == 0) & (counts[:, -1] > 0)
+        if ghost.any():
+            counts[ghost, theta[ghost].argmax(axis=1)] += counts[ghost, -1]
+            counts[ghost, -1] = 0
+        size = np.broadcast_to(np.asarray(n, dtype=np.float64), counts.shape[:1])
+        return Tokens(counts / np.maximum(size, 1)[:, None], size)
+
+    def sample_mixture(self, theta, target, alpha, n, rng):
+        """Draw n tokens from alpha target + (1 - alpha) theta in one multinomial."""
+        return self.sample(alpha * target + (1 - alpha) * theta, n, rng)
+
+    def pool(self, a, b, share):
+        """Weight `share` on b and the rest on a; the sizes combine by Kish's formula."""
+        weight_a = np.where(a.size > 0, 1.0 - share, 0.0)
+        weight_b = np.where(b.size > 0, share, 0.0)
+        total = np.maximum(weight_a + weight_b, np.finfo(float).tiny)
+        weight_a, weight_b = weight_a / total, weight_b / total
+        inverse = weight_a**2 / np.maximum(a.size, 1) + weight_b**2 / np.maximum(b.size, 1)
+        size = np.divide(1.0, inverse, out=np.zeros_like(inverse), where=inverse > 0)
+        frequency = weight_a[:, None] * a.frequency + weight_b[:, None] * b.frequency
+        mass = frequency.sum(axis=1, keepdims=True)  # 1 but for rounding, which must not build up
+        return Tokens(frequency / np.where(mass > 0, mass, 1.0), size)
+
+    def fit(self, data, previous=None):
+        """The proportions, smoothed if ``add > 0``; `previous` in replications without data."""
+        frequency, size = data
+        theta = frequency
+        if self.add > 0:
+            K = frequency.shape[1]
+            theta = (frequency * size[:, None] + self.add) / (size + K * self.add)[:, None]
+        empty = size == 0
+        if empty.any():
+            if previous is None:
+                raise ValueError("data must hold at least one sample where there is no previous")
+            theta = np.where(empty[:, None], previous, theta)
+        return theta
+
+    def parameters(self, target):
+        """A target given as probabilities (K,), checked."""
+        p = _check.probabilities("target", target, ndim=1)
+        return p / p.sum()  # within 1e-9 of 1 already; the sampler wants rounding error only
+
+    def empirical(self, data):
+        """The law of one draw from the data, (R, K)."""
+        return data.frequency
+
+    def default_record(self, target):
+        """{"l2": squared distance to the target}."""
+        p = self.parameters(target)
+        return {"l2": lambda theta: squared_distance(theta, p)}

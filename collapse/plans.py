@@ -1,0 +1,350 @@
+"""Plans: everything a loop is, resolved into plain arrays that theory and simulation share.
+
+Generation t draws n_t samples, a share alpha_t of them real; the batch enters the training data
+with share gain_t, gain 1 meaning that the past is forgotten:
+
+    phat_t = (1 - gain_t) phat_{t-1} + gain_t y_t,      y_t the estimate from the batch alone.
+
+Every scheme of the literature that this package knows is a choice of these arrays.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from collapse import _check
+from collapse.schedules import resolve_shares, resolve_sizes
+
+__all__ = ["Plan", "accumulate", "anchored", "aware", "filtered", "mixture", "replace", "weighted"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """A training loop, resolved: read-only arrays of length T + 1.
+
+    The scheme functions (`mixture`, `replace`, ...) make plans; build one by hand for a loop of
+    your own. Arrays are copied, checked and made read-only.
+
+    Parameters
+    ----------
+    n : (T+1,) whole numbers, at least 1
+        Samples drawn for each generation.
+    alpha : (T+1,) in [0, 1]
+        Share of the real target in each generation's mixture; ``alpha[0]`` is 1.
+    gain : (T+1,) in [0, 1], optional
+        Share of each new batch in the training data; ``gain[0]`` is 1. By default 1 throughout:
+        only the newest batch counts.
+    real_weight : (T+1,) in [0, 1], optional
+        Source labels are known and the real part of the batch carries this weight. Needs
+        stratified mixing, unless it is 1 throughout (the filter). A side of the batch without
+        samples has no weight: there the value is resolved to 0 or 1.
+    real : {"fresh", "fixed"}
+        Whether real samples are new draws from the target, or generation 0's own sample drawn
+        again with replacement.
+    mixing : {"iid", "stratified"}
+        Whether the number of real samples is Binomial(n_t, alpha_t) or exactly alpha_t n_t.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Examples
+    --------
+    >>> Plan(n=[10, 20, 20], alpha=[1, 0.5, 0.5])
+    Plan(T=2, n=10..20, alpha=1..0.5, gain=1, real='fresh', mixing='iid')
+    """
+
+    n: np.ndarray
+    alpha: np.ndarray
+    gain: np.ndarray | None = None
+    real_weight: np.ndarray | None = None
+    real: str = "fresh"
+    mixing: str = "iid"
+
+    def __post_init__(self):
+        n = _check.whole_array("n", self.n)
+        if n.ndim != 1 or n.size < 2:
+            raise ValueError(f"n must have shape (T + 1,) with T at least 1, found {n.shape}")
+        _check.option("real", self.real, ("fresh", "fixed"))
+        _check.option("mixing", self.mixing, ("iid", "stratified"))
+        gain = np.ones(n.size) if self.gain is None else self.gain
+        fields = {"n": n, "alpha": _shares("alpha", self.alpha, n.size)}
+        fields["gain"] = _shares("gain", gain, n.size)
+        counts = real_counts(n, fields["alpha"]) if self.mixing == "stratified" else None
+        if self.real_weight is not None:
+            weight = _shares("real_weight", self.real_weight, n.size)
+            if counts is not None:  # a side without samples has no weight
+                weight = np.where(counts == 0, 0.0, np.where(counts == n, 1.0, weight))
+            elif (weight != 1).any():
+                raise ValueError(
+                    "real_weight must be 1 throughout (the filter) unless mixing='stratified', "
+                    f"found {weight[weight != 1][0]}"
+                )
+            fields["real_weight"] = weight
+        for name, array in fields.items():
+            array.setflags(write=False)
+            object.__setattr__(self, name, array)
+
+    @property
+    def generations(self):
+        """T: the generations after generation 0."""
+        return self.n.size - 1
+
+    def __repr__(self):
+        weight = "" if self.real_weight is None else f", real_weight={_short(self.real_weight)}"
+        return (
+            f"Plan(T={self.generations}, n={_short(self.n)}, alpha={_short(self.alpha)}, "
+            f"gain={_short(self.gain)}{weight}, real={self.real!r}, mixing={self.mixing!r})"
+        )
+
+
+def real_counts(n, alpha):
+    """The whole numbers alpha_t n_t of a stratified mixture, int64, or an error."""
+    counts = alpha * n
+    whole = np.rint(counts)
+    wrong = abs(counts - whole) > 1e-9 + 4 * np.finfo(float).eps * counts
+    if wrong.any():
+        t = int(np.argmax(wrong))
+        raise ValueError(
+            f"alpha * n must be whole where mixing is 'stratified', found "
+            f"alpha[{t}] * n[{t}] = {alpha[t]} * {n[t]} = {counts[t]}"
+        )
+    return whole.astype(np.int64)
+
+
+def mixture(n, alpha, generations, *, mixing="iid"):
+    """Train each generation on n_t samples of alpha_t P + (1 - alpha_t) Phat_{t-1}, labels unknown.
+
+    The contamination-agnostic loop of Bakshi and Chakraborty.
+
+    Parameters
+    ----------
+    n : number, (T+1,) array or function of t
+        Samples per generation, whole, at least 1. A function is called for t = 0..T and rounded.
+    alpha : number, (T+1,) array or function of t
+        Real share in [0, 1]. A function is called for t = 1..T; an array must start with 1.
+    generations : int
+        T, at least 1.
+    mixing : {"iid", "stratified"}
+        Each sample is real with probability alpha_t, or exactly alpha_t n_t of them are.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Bakshi and Chakraborty (2026); Claims A2 (iid) and C6 (stratified).
+
+    Examples
+    --------
+    >>> mixture(1000, 0.1, 50)
+    Plan(T=50, n=1000, alpha=1..0.1, gain=1, real='fresh', mixing='iid')
+    """
+    n, alpha = _resolve(n, alpha, generations)
+    return Plan(n, alpha, mixing=mixing)
+
+
+def replace(n, generations):
+    """Train each generation on n_t samples of the previous model alone; alpha_t = 0 after t = 0.
+
+    Parameters
+    ----------
+    n, generations
+        As in `mixture`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Shumailov et al. (2024); Claim B1.
+
+    Examples
+    --------
+    >>> replace(100, 3)
+    Plan(T=3, n=100, alpha=1..0, gain=1, real='fresh', mixing='iid')
+    """
+    return mixture(n, 0.0, generations)
+
+
+def accumulate(n, generations, *, alpha=0.0, mixing="iid"):
+    """Train on all data so far: the gain of generation t is n_t / (n_0 + ... + n_t).
+
+    Parameters
+    ----------
+    n, generations, alpha, mixing
+        As in `mixture`; by default no fresh real data after generation 0.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Gerstgrasser et al. (2024); Claims C1-C3.
+
+    Examples
+    --------
+    >>> accumulate(100, 3).gain.round(2).tolist()
+    [1.0, 0.5, 0.33, 0.25]
+    """
+    n, alpha = _resolve(n, alpha, generations)
+    return Plan(n, alpha, gain=n / np.cumsum(n, dtype=np.float64), mixing=mixing)
+
+
+def filtered(n, alpha, generations):
+    """Train on this generation's real samples alone; keep the previous model if there are none.
+
+    Parameters
+    ----------
+    n, alpha, generations
+        As in `mixture`; N_t ~ Binomial(n_t, alpha_t) samples are real, and known to be.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim B4.
+
+    Examples
+    --------
+    >>> filtered(100, 0.2, 3)
+    Plan(T=3, n=100, alpha=1..0.2, gain=1, real_weight=1, real='fresh', mixing='iid')
+    """
+    n, alpha = _resolve(n, alpha, generations)
+    return Plan(n, alpha, real_weight=np.ones(n.size))
+
+
+def weighted(n, alpha, generations, *, real_weight):
+    """Source labels known: the alpha_t n_t real samples together carry weight `real_weight`.
+
+    Parameters
+    ----------
+    n, alpha, generations
+        As in `mixture`; alpha_t n_t must be whole.
+    real_weight : number, (T+1,) array or function of t
+        Weight in [0, 1] of the real part of each batch; an array must start with 1. A side of
+        the batch without samples has no weight.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: He, Xu and Cheng (2025); Claim C5.
+
+    Examples
+    --------
+    >>> weighted(100, 0.5, 3, real_weight=0.618)
+    Plan(T=3, n=100, alpha=1..0.5, gain=1, real_weight=1..0.618, real='fresh', mixing='stratified')
+    """
+    n, alpha = _resolve(n, alpha, generations)
+    weight = resolve_shares(real_weight, n.size - 1, name="real_weight")
+    return Plan(n, alpha, real_weight=weight, mixing="stratified")
+
+
+def aware(n, alpha, generations):
+    """Share known, labels unknown: the gain that minimises the risk at every generation at once.
+
+    With v_t = (1 - (1 - alpha_t)^2 rho_{t-1}) / n_t the variance of a batch, the gain is
+    min(1, alpha_t rho_{t-1} / (alpha_t^2 rho_{t-1} + v_t)): a scalar Kalman gain.
+
+    Parameters
+    ----------
+    n, alpha, generations
+        As in `mixture`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim C4.
+
+    Examples
+    --------
+    >>> aware(100, 0.5, 3).gain.round(3).tolist()
+    [1.0, 0.401, 0.334, 0.286]
+    """
+    n, alpha = _resolve(n, alpha, generations)
+    gain, rho = np.ones(n.size), 1 / n[0]
+    for t in range(1, n.size):
+        v = (1 - (1 - alpha[t]) ** 2 * rho) / n[t]
+        if alpha[t] == 0:  # a batch without real samples teaches nothing
+            gain[t] = 0.0
+        else:
+            gain[t] = min(1.0, alpha[t] * rho / (alpha[t] ** 2 * rho + v))
+        rho = (1 - gain[t] * alpha[t]) ** 2 * rho + gain[t] ** 2 * v
+    return Plan(n, alpha, gain=gain)
+
+
+def anchored(n, alpha, generations):
+    """The real part is generation 0's own sample, drawn again with replacement for ever.
+
+    Parameters
+    ----------
+    n, alpha, generations
+        As in `mixture`; alpha_t is the share of the old real sample.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim B8.
+
+    Examples
+    --------
+    >>> anchored(100, 0.5, 3)
+    Plan(T=3, n=100, alpha=1..0.5, gain=1, real='fixed', mixing='iid')
+    """
+    n, alpha = _resolve(n, alpha, generations)
+    return Plan(n, alpha, real="fixed")
+
+
+def _resolve(n, alpha, generations):
+    generations = _check.whole("generations", generations)
+    return resolve_sizes(n, generations), resolve_shares(alpha, generations)
+
+
+def _shares(name, array, length):
+    array = _check.fraction(name, array)
+    if array.shape != (length,):
+        raise ValueError(f"{name} must have the shape of n, ({length},), found {array.shape}")
+    if array[0] != 1:
+        raise ValueError(f"{name}[0] must be 1: generation 0 is all real; found {array[0]}")
+    return array
+
+
+def _short(array):
+    first, last = f"{array[0]:g}", f"{array[-1]:g}"
+    return first if (array == array[0]).all() else f"{first}..{last}"

@@ -1,0 +1,254 @@
+"""Bad input: an error that names the argument, the value found and the value wanted."""
+
+import re
+
+import numpy as np
+import pytest
+
+import collapse as c
+from collapse import book, exact, metrics, plot, targets
+
+P = [0.5, 0.5]
+PLAN = c.mixture(10, 0.5, 3)
+NAN, INF = float("nan"), float("inf")
+SIZES = [c.mixture, c.filtered, c.aware, c.anchored]
+
+
+def bad(call, *words, error=ValueError):
+    with pytest.raises(error, match=".*".join(re.escape(word) for word in words)):
+        call()
+
+
+CASES = {
+    "n fraction": (lambda f: f(10.5, 0.5, 3), "n must be whole numbers", "10.5"),
+    "n zero": (lambda f: f(0, 0.5, 3), "n must be whole", "at least 1", "0"),
+    "n negative": (lambda f: f(-4, 0.5, 3), "n must be", "-4"),
+    "n nan": (lambda f: f(NAN, 0.5, 3), "n must be finite", "nan"),
+    "n infinite": (lambda f: f(INF, 0.5, 3), "n must be finite", "inf"),
+    "n too large": (lambda f: f(1e16, 0.5, 3), "n must be", "2**53", "1e+16"),
+    "n length": (lambda f: f([1, 2, 3], 0.5, 3), "n must be", "length", "4", "(3,)"),
+    "n ragged": (lambda f: f([[1, 2], [3]], 0.5, 3), "n must be an array"),
+    "n function": (lambda f: f(lambda t: 3 - t, 0.5, 3), "n(t) must be above 0", "n(3) = 0"),
+    "n function nan": (lambda f: f(lambda t: NAN, 0.5, 3), "n(t) must be finite", "nan"),
+    "n function of arrays": (lambda f: f(lambda t: [t, t], 0.5, 3), "n(t) must return one number"),
+    "alpha below": (lambda f: f(10, -0.1, 3), "alpha must lie in [0, 1]", "-0.1"),
+    "alpha above": (lambda f: f(10, 1.1, 3), "alpha must lie in [0, 1]", "1.1"),
+    "alpha nan": (lambda f: f(10, NAN, 3), "alpha must be finite", "nan"),
+    "alpha start": (lambda f: f(10, [0.5] * 4, 3), "alpha[0] must be 1", "0.5"),
+    "alpha length": (lambda f: f(10, [1, 0.5], 3), "alpha must be", "length", "4", "(2,)"),
+    "alpha function": (lambda f: f(10, lambda t: 2 / t, 3), "alpha(t) must lie in [0, 1]", "2.0"),
+    "generations zero": (lambda f: f(10, 0.5, 0), "generations must be", "at least 1", "0"),
+    "generations half": (lambda f: f(10, 0.5, 2.5), "generations must be whole", "2.5"),
+    "generations array": (lambda f: f(10, 0.5, [2, 3]), "generations must be one", "(2,)"),
+}
+WRONG_TYPES = {
+    "n bool": (lambda f: f(True, 0.5, 3), "n must be real numbers", "True"),
+    "n text": (lambda f: f("10", 0.5, 3), "n must be real numbers", "'10'"),
+    "n none": (lambda f: f(None, 0.5, 3), "n must be real numbers", "None"),
+    "alpha text": (lambda f: f(10, "half", 3), "alpha must be real numbers", "'half'"),
+    "alpha complex": (lambda f: f(10, 0.5j, 3), "alpha must be real numbers", "0.5j"),
+    "generations bool": (lambda f: f(10, 0.5, True), "generations must be real numbers", "True"),
+}
+
+
+@pytest.mark.parametrize("scheme", SIZES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("case", CASES)
+def test_schemes_refuse_values(scheme, case):
+    call, *words = CASES[case]
+    bad(lambda: call(scheme), *words)
+
+
+@pytest.mark.parametrize("scheme", SIZES, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("case", WRONG_TYPES)
+def test_schemes_refuse_types(scheme, case):
+    call, *words = WRONG_TYPES[case]
+    bad(lambda: call(scheme), *words, error=TypeError)
+
+
+def test_whole_floats_are_whole():
+    assert c.replace(1e6, 1e1).n.tolist() == [10**6] * 11
+    assert c.mixture(lambda t: 0.2 + t, 0.5, 2).n.tolist() == [1, 1, 2]  # rounded, at least 1
+
+
+def test_other_schemes():
+    bad(lambda: c.replace(0, 3), "n must be whole")
+    bad(lambda: c.accumulate(10, 3, alpha=2), "alpha must lie in [0, 1]", "2.0")
+    bad(lambda: c.mixture(10, 0.5, 3, mixing="none"), "mixing must be one of", "'none'")
+    bad(lambda: c.mixture(10, 0.5, 3, mixing=1), "mixing must be one of", error=TypeError)
+    bad(lambda: c.mixture(10, 0.55, 3, mixing="stratified"), "alpha * n must be whole", "5.5")
+    bad(lambda: c.weighted(10, 0.25, 3, real_weight=0.5), "alpha * n must be whole", "2.5")
+    bad(lambda: c.weighted(10, 0.5, 3, real_weight=1.5), "real_weight must lie in [0, 1]", "1.5")
+    bad(lambda: c.weighted(10, 0.5, 3, real_weight=[0.5] * 4), "real_weight[0] must be 1", "0.5")
+
+
+def test_plans_by_hand():
+    n, alpha = [10, 10], [1, 0.5]
+    bad(lambda: c.Plan(10, alpha), "n must have shape (T + 1,)", "()")
+    bad(lambda: c.Plan([10], [1]), "n must have shape (T + 1,)", "(1,)")
+    bad(lambda: c.Plan(n, [1, 0.5, 0.5]), "alpha must have the shape of n", "(2,)", "(3,)")
+    bad(lambda: c.Plan(n, alpha, gain=[0.5, 1]), "gain[0] must be 1", "0.5")
+    bad(lambda: c.Plan(n, alpha, gain=[1, 2]), "gain must lie in [0, 1]", "2.0")
+    bad(lambda: c.Plan(n, alpha, real="old"), "real must be one of", "'old'")
+    bad(lambda: c.Plan(n, alpha, real_weight=[1, 0.5]), "real_weight must be 1 throughout", "0.5")
+
+
+def test_schedule_helpers():
+    bad(lambda: c.power(0, 1), "scale must be above 0", "0.0")
+    bad(lambda: c.power(1, NAN), "exponent must be finite", "nan")
+    bad(lambda: c.power(1, 1, maximum=-1), "maximum must be above 0", "-1")
+    bad(lambda: c.geometric(1, 0), "ratio must be above 0", "0.0")
+    bad(lambda: c.geometric("1", 2), "start must be real numbers", "'1'", error=TypeError)
+    bad(lambda: c.geometric([1, 2], 2), "start must be one number", "(2,)")
+    bad(lambda: c.replace(c.geometric(10, 2), 2000), "n(t) must be finite", "inf")
+    assert c.replace(c.geometric(10, 2, maximum=100), 2000).n[-1] == 100
+
+
+BAD_P = {
+    "negative": ([1.5, -0.5], "must be nonnegative", "-0.5"),
+    "unnormalised": ([0.5, 0.6], "must sum to 1 within 1e-09", "1.1"),
+    "nan": ([NAN, 1.0], "must be finite", "nan"),
+    "scalar": (1.0, "must have tokens on its last axis", "()"),
+    "empty": (np.zeros((2, 0)), "must have tokens on its last axis", "(2, 0)"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_P)
+def test_probabilities(case):
+    p, *words = BAD_P[case]
+    for call in (
+        lambda: exact.l2_risk(p, PLAN),
+        lambda: exact.covariance(p, PLAN),
+        lambda: exact.heterozygosity(p),
+    ):
+        bad(call, "p ", *words)
+    bad(lambda: c.simulate(c.Categorical(), p, PLAN), "target ", *words)
+    bad(lambda: c.iterate(c.Categorical(), p, PLAN), "target ", *words)  # at the call
+    for name in metrics.__all__:
+        bad(lambda name=name: getattr(metrics, name)(p, P), "theta ", *words)
+        bad(lambda name=name: getattr(metrics, name)(P, p), "p ", *words)
+
+
+def test_exact():
+    for name in ("inflation", "effective_sample_size"):
+        bad(
+            lambda name=name: getattr(exact, name)(3),
+            "plan must be a collapse.Plan",
+            "3",
+            error=TypeError,
+        )
+    bad(lambda: exact.l2_risk([P, P], PLAN), "p must have 1 axis", "(2, 2)")
+    bad(lambda: exact.covariance(P, PLAN, 4), "t must lie in [-4, 3]", "4")
+    bad(lambda: exact.covariance(P, PLAN, 1.0), "t must be a whole number", "1.0", error=TypeError)
+    bad(lambda: exact.covariance(P, PLAN, True), "t must be a whole number", error=TypeError)
+    bad(lambda: exact.plateau(1.5, 10), "alpha must lie in [0, 1]", "1.5")
+    bad(lambda: exact.plateau(0.5, 0), "n must be whole", "0")
+    bad(lambda: exact.plateau([0.1, 0.2], [1, 2, 3]), "alpha and n must broadcast", "(2,)", "(3,)")
+    assert exact.plateau([[0.1], [0.2]], [1, 2, 3]).shape == (2, 3)
+
+
+def test_metrics():
+    for name in metrics.__all__:
+        f = getattr(metrics, name)
+        bad(lambda f=f: f(P, [0.2, 0.3, 0.5]), "p must have the shape of theta", "(2,)", "(3,)")
+        bad(lambda f=f: f([P], [P, P]), "p must have the shape of theta", "(1, 2)", "(2, 2)")
+
+
+def test_engine():
+    model = c.Categorical()
+    bad(lambda: c.simulate(c.Categorical, P, PLAN), "model must have methods", error=TypeError)
+    bad(lambda: c.simulate("x", P, PLAN), "model must have methods", "'x'", error=TypeError)
+    bad(
+        lambda: c.simulate(model, P, "plan"),
+        "plan must be a collapse.Plan",
+        "'plan'",
+        error=TypeError,
+    )
+    bad(lambda: c.simulate(model, [P, P], PLAN), "target must have 1 axis", "(2, 2)")
+    bad(lambda: c.simulate(model, P, PLAN, replications=0), "replications must be", "0")
+    bad(lambda: c.simulate(model, P, PLAN, replications=2.5), "replications must be", "2.5")
+    bad(lambda: c.simulate(model, P, PLAN, n_jobs=0), "n_jobs must not be 0")
+    bad(lambda: c.simulate(model, P, PLAN, progress=1), "progress must be", "1", error=TypeError)
+    bad(lambda: c.simulate(model, P, PLAN, record={}), "record must be a dict", error=TypeError)
+    bad(
+        lambda: c.simulate(model, P, PLAN, record={"a": 1}),
+        "record must map",
+        "'a': 1",
+        error=TypeError,
+    )
+    for rng in (1.5, "seed", True, np.random.RandomState(1), [1.5]):
+        bad(
+            lambda rng=rng: c.simulate(model, P, PLAN, rng=rng),
+            "rng must be None, a seed",
+            error=TypeError,
+        )
+        bad(
+            lambda rng=rng: c.iterate(model, P, PLAN, rng=rng),
+            "rng must be None, a seed",
+            error=TypeError,
+        )
+    bad(lambda: c.simulate(model, P, PLAN, rng=-1), "rng must be None, a seed", "-1")
+
+    class Source:
+        def sample(self, n, rng):
+            return model.sample(np.tile(P, (n.size, 1)), n, rng)
+
+    bad(lambda: c.simulate(model, Source(), PLAN), "record must be given")
+
+    class Bare:
+        sample = pool = fit = print
+
+    bad(lambda: c.simulate(Bare(), P, PLAN), "target must have a method sample", error=TypeError)
+    bad(
+        lambda: c.simulate(Bare(), Source(), c.anchored(10, 0.5, 2), record={"x": len}),
+        "model needs a method empirical",
+        error=TypeError,
+    )
+    bad(lambda: c.Categorical(add=-1), "add must be at least 0", "-1")
+    bad(lambda: c.Categorical(add=NAN), "add must be finite", "nan")
+
+
+def test_result():
+    ok = np.ones((4, 2))
+    bad(lambda: c.Result(3, {"a": ok}), "plan must be", "3", error=TypeError)
+    bad(lambda: c.Result(PLAN, {}), "values must be a dict", error=TypeError)
+    bad(lambda: c.Result(PLAN, {"a": ok.T}), "values['a'] must have shape", "(2, 4)")
+    bad(lambda: c.Result(PLAN, {"a": ok, "b": ok[:, :1]}), "values must all have one shape")
+    bad(lambda: c.Result(PLAN, {"a": ok}).quantile(2), "q must lie in [0, 1]", "2.0")
+    bad(
+        lambda: c.Result(PLAN, {"a": ok}).quantile([[0.5]]),
+        "q must be a number or a list",
+        "(1, 1)",
+    )
+
+
+def test_targets(tmp_path):
+    bad(lambda: targets.zipf(0), "K must be whole", "0")
+    bad(lambda: targets.zipf(3, -1), "s must be at least 0", "-1")
+    bad(lambda: targets.words(0), "k must be whole", "0")
+    bad(lambda: targets.words(10**9), "k must be at most", "1000000000")
+    bad(lambda: targets.words(3, 7), "files must be a path", "7", error=TypeError)
+    bad(lambda: targets.words(3, [7]), "files must be a path", "7", error=TypeError)
+    bad(lambda: targets.words(3, []), "files must", "none")
+    (tmp_path / "numbers.txt").write_text("1 2 3 ...")
+    bad(
+        lambda: targets.words(1, tmp_path / "numbers.txt"),
+        "files must contain words",
+        "numbers.txt",
+    )
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    bad(lambda: targets.words(1, [tmp_path / "latin.txt"]), "files must be UTF-8", "latin.txt")
+    bad(lambda: targets.words(1, tmp_path / "none.txt"), "none.txt", error=FileNotFoundError)
+
+
+def test_plot_and_book():
+    bad(lambda: plot.simulated([1.0, 2.0]), "values must have shape (T + 1, R)", "(2,)")
+    bad(lambda: plot.simulated([[1.0], [2.0]]), "values must have shape", "(2, 1)")
+    bad(lambda: plot.simulated([[1.0, NAN]]), "values must be finite")
+    bad(lambda: plot.simulated([[1.0, 2.0]], band="sd"), "band must be one of", "'sd'")
+    bad(lambda: plot.theory([[1.0]]), "curve must have shape (T + 1,)", "(1, 1)")
+    bad(lambda: plot.level([1, 2]), "height must be one number", "(2,)")
+    bad(lambda: plot.label(3, 0, 0), "text must be a str", "3", error=TypeError)
+    bad(lambda: book.check([1.0], [1.0]), "samples must have shape", "(1,)")
+    bad(lambda: book.check([[1.0, 2.0]], [1.0, 2.0]), "theory must have shape (1,)", "(2,)")
+    bad(lambda: book.check([[1.0, 2.0]], [1.0], at=[1]), "at must lie in", "1")
+    bad(lambda: book.check([[1.0, 2.0]], [1.0], false_alarm=2), "false_alarm must lie in", "2")

@@ -1,0 +1,201 @@
+"""The loop itself: shapes, seeds, batches, workers, recording; and one contract for every model."""
+
+import numpy as np
+import pytest
+from cases import SIMULATED, SKEW, TINY
+from scipy.stats import chi2
+
+import collapse as c
+from collapse import exact
+from collapse.book import check
+from collapse.engine import BATCH, _target
+
+MODELS = {"categorical": (c.Categorical(), SKEW), "smoothed": (c.Categorical(add=0.5), SKEW)}
+models = pytest.mark.parametrize(("model", "target"), MODELS.values(), ids=MODELS)
+plans = pytest.mark.parametrize("plan", TINY.values(), ids=TINY)
+
+
+@models
+def test_contract_sample_pool_fit(model, target):
+    """Zero samples, one sample, ragged counts, weights, consistency at large n."""
+    rng = np.random.default_rng(1)
+    source = _target(model, target)
+    n = np.array([0, 1, 5, 10**9])
+    data = source.sample(n, rng)
+    np.testing.assert_array_equal(data.size, n)
+    previous = np.tile([0.25, 0.25, 0.5], (4, 1))
+    theta = model.fit(data, previous=previous)
+    assert theta.shape == (4, 3)
+    np.testing.assert_array_equal(theta[0], previous[0])
+    np.testing.assert_allclose(theta.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(theta[3], target, atol=5 * np.sqrt(0.25e-9))  # five deviations
+    with pytest.raises(ValueError, match="data must hold at least one sample"):
+        model.fit(data)
+
+    other = source.sample(np.array([5, 0, 5, 3]), rng)
+    for share in (0.0, 0.3, 1.0, np.array([0.1, 0.2, 0.3, 0.4])):
+        pooled = model.pool(data, other, share)
+        weight = np.broadcast_to(share, 4)
+        # an empty side has no weight
+        expected = [other, data][0].frequency[0] * (weight[0] > 0)
+        np.testing.assert_allclose(pooled.frequency[0], expected, rtol=1e-12)
+        expected = data.frequency[1] * (weight[1] < 1)
+        np.testing.assert_allclose(pooled.frequency[1], expected, rtol=1e-12)
+        mix = (1 - weight[2]) * data.frequency[2] + weight[2] * other.frequency[2]
+        np.testing.assert_allclose(pooled.frequency[2], mix, rtol=1e-12)
+    whole = model.pool(data, other, np.array([1.0, 0.0, 0.5, 3 / (10**9 + 3)]))
+    np.testing.assert_allclose(whole.size, [5, 1, 10, 10**9 + 3], rtol=1e-12)  # Kish
+    np.testing.assert_array_equal(model.pool(data, other, np.array([0.0, 1, 0, 0])).size[:2], 0)
+
+
+@models
+def test_contract_mixture_shortcut_has_the_same_law(model, target):
+    """Chi-square on single draws, false alarm 1e-6; 200,000 draws see 1% in any share."""
+    rng, R = np.random.default_rng(2), 200_000
+    theta = np.tile([0.125, 0.25, 0.625], (R, 1))
+    share, p = 0.3, np.asarray(target)[None]
+    drawn = model.sample_mixture(theta, p, share, np.ones(R, int), rng).frequency.sum(axis=0)
+    q = share * p[0] + (1 - share) * theta[0]
+    assert ((drawn - R * q) ** 2 / (R * q)).sum() < chi2.isf(1e-6, 2)
+    wrong = q + np.array([0.01, -0.01, 0])
+    assert ((drawn - R * wrong) ** 2 / (R * wrong)).sum() > chi2.isf(1e-6, 2)
+
+
+@plans
+@models
+def test_every_plan_runs(model, target, plan):
+    seen = list(c.iterate(model, target, plan, replications=7, rng=1))
+    assert [t for t, _ in seen] == list(range(plan.generations + 1))
+    for _, theta in seen:
+        assert theta.shape == (7, 3) and (theta >= 0).all()
+        np.testing.assert_allclose(theta.sum(axis=1), 1, rtol=1e-12)
+
+
+@plans
+def test_slow_path_agrees_with_the_shortcut(plan):
+    """A target that hides its parameters makes the engine draw real and synthetic apart."""
+    p = SKEW
+
+    class Hidden:
+        def sample(self, n, rng):
+            return c.Categorical().sample(np.broadcast_to(p, (n.size, 3)), n, rng)
+
+    record = {"l2": lambda theta: c.metrics.l2(theta, p)}
+    kw = {"replications": 30_000, "record": record}
+    check(
+        c.simulate(c.Categorical(), Hidden(), plan, rng=5, **kw).values["l2"],
+        exact.l2_risk(p, plan),
+        planted=None,  # large errors only: tiny n; power is asserted in test_exact
+    )
+
+
+def test_same_seed_same_numbers_whatever_the_workers():
+    model, p, plan = c.Categorical(), c.targets.zipf(20), SIMULATED["accumulate"]
+    R = 2 * BATCH + 3
+    runs = [c.simulate(model, p, plan, replications=R, rng=9, n_jobs=j) for j in (1, 2)]
+    np.testing.assert_array_equal(runs[0].values["l2"], runs[1].values["l2"])
+    assert runs[0].seed == 9
+    again = c.simulate(model, p, plan, replications=R, rng=runs[0].seed)
+    np.testing.assert_array_equal(runs[0].values["l2"], again.values["l2"])
+    assert len(np.unique(runs[0].values["l2"][-1])) > R // 2  # batches differ
+
+
+def test_an_unseeded_run_can_be_repeated():
+    p, plan = SKEW, c.replace(50, 3)
+    first = c.simulate(c.Categorical(), p, plan)
+    second = c.simulate(c.Categorical(), p, plan, rng=first.seed)
+    np.testing.assert_array_equal(first.values["l2"], second.values["l2"])
+    other = c.simulate(c.Categorical(), p, plan)
+    assert (first.values["l2"] != other.values["l2"]).any()
+
+
+def test_simulate_consumes_iterate():
+    p, plan = SKEW, SIMULATED["weighted"]
+    child = np.random.default_rng(4).spawn(1)[0]
+    direct = [
+        c.metrics.l2(theta, p)
+        for _, theta in c.iterate(c.Categorical(), p, plan, replications=6, rng=child)
+    ]
+    result = c.simulate(c.Categorical(), p, plan, replications=6, rng=4)
+    np.testing.assert_array_equal(result.values["l2"], direct)
+
+
+def test_the_callers_arrays_stay_as_they_were():
+    p, n, alpha = SKEW.copy(), np.array([5, 6, 7]), np.array([1, 0.5, 0.25])
+    plan = c.mixture(n, alpha, 2)
+    c.simulate(c.Categorical(), p, plan, replications=3, rng=1)
+    n[0] = alpha[1] = 0
+    assert plan.n[0] == 5 and plan.alpha[1] == 0.5
+    np.testing.assert_array_equal(p, SKEW)
+    with pytest.raises(ValueError, match="read-only"):
+        plan.n[0] = 3
+
+
+def test_B1_a_lost_token_stays_lost():
+    """Rounding inside the sampler must not revive a token: many tokens, many samples."""
+    K = 2000
+    theta = np.zeros((200, K))
+    rng = np.random.default_rng(0)
+    theta[:, : K - 1] = rng.dirichlet(np.ones(K - 1), size=200)
+    data = c.Categorical().sample(theta, np.full(200, 2**53 // 4), rng)
+    assert (data.frequency[:, -1] == 0).all()
+    # the case is real: the bare sampler leaves draws over for the impossible last token
+    raw = np.random.default_rng(0).multinomial(np.full(200, 2**53 // 4), theta)
+    assert (raw[:, -1] > 0).any()
+
+
+def test_E6_smoothing_fed_back_is_mutation():
+    """The smoothed model's mean tends to ((1 - e) alpha p + e / K) / (alpha + (1 - alpha) e).
+
+    e = cK / (n + cK): y' = (1 - e) y + e / K with E y = alpha p + (1 - alpha) theta. The raw
+    proportions y have another mean, (alpha p + (1 - alpha) e / K) over the same.
+    """
+    p, n, alpha, add, R = SKEW, 20, 0.2, 0.5, 60_000
+    record = {"p0": lambda theta: theta[:, 0]}
+    plan = c.mixture(n, alpha, 40)
+    result = c.simulate(c.Categorical(add=add), p, plan, replications=R, rng=3, record=record)
+    e = add * 3 / (n + add * 3)
+    limit = ((1 - e) * alpha * p[0] + e / 3) / (alpha + (1 - alpha) * e)
+    check(result.values["p0"], np.full(41, limit), at=[40])
+
+
+def test_record_what_you_like():
+    p, plan = SKEW, c.replace(10, 4)
+    record = {
+        "tv": lambda theta: c.metrics.tv(theta, p),
+        "fixed": lambda theta: theta.max(axis=1) == 1,
+    }
+    result = c.simulate(c.Categorical(), p, plan, replications=5, rng=1, record=record)
+    assert set(result.values) == {"tv", "fixed"} and result.values["fixed"].dtype == float
+    with pytest.raises(ValueError, match=r"record\['x'\] must return 5 numbers.*\(5, 3\)"):
+        c.simulate(c.Categorical(), p, plan, replications=5, record={"x": lambda theta: theta})
+    with pytest.raises(
+        ValueError, match=r"record\['x'\] must return numbers, found NaN at generation 0"
+    ):
+        c.simulate(
+            c.Categorical(),
+            p,
+            plan,
+            replications=5,
+            record={"x": lambda theta: theta[:, 0] * np.nan},
+        )
+
+
+def test_progress_bar_on_request(capfd):
+    c.simulate(c.Categorical(), SKEW, c.replace(10, 4), replications=5, progress=False)
+    assert capfd.readouterr().err == ""
+
+
+def test_memory_grows_neither_with_n_nor_with_replications():
+    import tracemalloc
+
+    def peak(n, R):
+        tracemalloc.start()
+        c.simulate(c.Categorical(), c.targets.zipf(4000), c.replace(n, 2), replications=R, rng=1)
+        high = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return high
+
+    base = peak(100, 300)
+    assert peak(10**9, 300) < 1.2 * base
+    assert peak(100, 3000) < 1.2 * base

@@ -1,0 +1,48 @@
+"""Figures: what is drawn is what was given."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from collapse import book, plot
+
+VALUES = np.random.default_rng(1).normal(size=(6, 40))
+
+
+def test_mean_and_band():
+    ax = plot.simulated(VALUES, name="loop")
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), VALUES.mean(axis=1))
+    vertices = ax.collections[0].get_paths()[0].vertices
+    half = 1.96 * VALUES[3].std(ddof=1) / np.sqrt(40)
+    at_3 = vertices[vertices[:, 0] == 3][:, 1]
+    np.testing.assert_allclose(
+        [at_3.min(), at_3.max()], [VALUES[3].mean() - half, VALUES[3].mean() + half]
+    )
+    assert ax.texts[0].get_text() == "loop" and ax.texts[0].get_color() == ax.lines[0].get_color()
+
+
+def test_band_of_runs_and_none():
+    _, (left, right) = plt.subplots(1, 2)
+    plot.simulated(VALUES, band="runs", ax=left)
+    vertices = left.collections[0].get_paths()[0].vertices
+    low = vertices[vertices[:, 0] == 2][:, 1].min()
+    assert low == np.quantile(VALUES[2], 0.025)
+    assert plot.simulated(VALUES, band="none", ax=right) is right and not right.collections
+
+
+def test_theory_and_level():
+    ax = plot.theory([3.0, 2.0, 1.0], name="exact", color="red")
+    assert ax.lines[0].get_linestyle() == "--" and ax.lines[0].get_color() == "red"
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), [3, 2, 1])
+    plot.level(1.5, name="plateau", ax=ax)
+    assert ax.texts[-1].get_text() == "plateau"
+
+
+def test_check_reads_the_rows_it_is_given(capsys):
+    rng = np.random.default_rng(2)
+    samples = rng.normal(1.0, 0.1, (4, 5000))
+    samples[0] += 5  # not looked at
+    worst = book.check(samples, np.ones(4), at=[1, 3])
+    out = capsys.readouterr().out.splitlines()
+    assert worst < 5 and [line.split()[0] for line in out[1:3]] == ["1", "3"]
+    exactly = np.zeros((2, 10))
+    assert book.check(exactly, [0.0, 0.0], planted=None) == 0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import joblib
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from collapse import _check
 from collapse.plans import Plan, real_counts

@@ -45,7 +45,7 @@ def simulated(values, *, band="mean", name=None, color=None, ax=None, **style):
     Examples
     --------
     >>> ax = simulated([[0.1, 0.3], [0.2, 0.6]], name="two runs")
-    >>> [float(y) for y in ax.lines[0].get_ydata()]
+    >>> [round(float(y), 9) for y in ax.lines[-1].get_ydata()]
     [0.2, 0.4]
     """
     values = _check.real_array("values", values)

@@ -1,0 +1,82 @@
+"""What every step of the driver needs: say it, time it, run it, stop with advice.
+
+The standard library only: it runs before anything is installed.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILD = ROOT / "_build"
+VENV = ROOT / ".venv"
+
+
+class Stop(Exception):
+    """Nothing more can be done; the text says what the reader should do."""
+
+
+def environment():
+    # Kernels and packages of this environment only, whatever else the machine offers.
+    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "JUPYTER_PATH")}
+    env.update(JUPYTER_PREFER_ENV_PATH="1", JUPYTER_PLATFORM_DIRS="1", PYTHONUNBUFFERED="1")
+    # No personal start-up files or figure styles either: the same numbers and figures everywhere.
+    env.update(IPYTHONDIR=str(VENV / "ipython"), MPLCONFIGDIR=str(VENV / "matplotlib"))
+    env.setdefault("SOURCE_DATE_EPOCH", "0")  # no dates inside figures: same code, same files
+    return env
+
+
+class step:
+    """Say what is being done, then how long it took. Used as `with step("..."):`."""
+
+    def __init__(self, text, end=" "):
+        print(f"{text} ...", end=end, flush=True)
+        self.end, self.text = end, text
+
+    def __enter__(self):
+        self.start = time.monotonic()
+        return self
+
+    def __exit__(self, kind, *_):
+        said = "failed" if kind else f"{time.monotonic() - self.start:.1f} s"
+        print(said if self.end == " " else f"{self.text}: {said}", flush=True)
+
+
+def quietly(command, log, advice, **env):
+    """Run with the output in a log; show its end only when the command fails."""
+    log = BUILD / "logs" / log
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w") as out:
+        code = subprocess.call(
+            [str(part) for part in command], cwd=ROOT, env=environment() | env,
+            stdout=out, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+    if code:
+        lines = uncoloured(log.read_text(errors="replace")).splitlines()
+        wrong = [x for x in lines if re.search(r"WARNING|ERROR|CRITICAL|Exception|Error:", x)]
+        print("\n" + "\n".join(dict.fromkeys(wrong[:30] + lines[-12:])))
+        raise Stop(advice)
+
+
+def aloud(command):
+    """Run and pass the output on; give back the exit status and the last line."""
+    command = [sys.executable, "-m", *map(str, command)]
+    terminal = sys.stdout.isatty()
+    if terminal:
+        command.append("--color=yes")
+    last = ""
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(), text=True, errors="replace",
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        for line in process.stdout:
+            print(line if terminal else uncoloured(line), end="", flush=True)
+            last = line.strip() or last
+    return process.returncode, uncoloured(last).strip("= ")
+
+
+def uncoloured(text):
+    return re.sub(r"\x1b\[[\d;]*m", "", text)

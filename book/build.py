@@ -1,0 +1,178 @@
+"""The driver behind the Makefile: python book/build.py {book,test,page,notebooks,lab,bench}.
+
+Run by any Python 3.11 or newer, it makes .venv and starts itself again inside it. The steps are
+in book/_ext: plain.py makes the notebooks, execute.py runs them, the book takes their outputs.
+"""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
+
+from steps import BUILD, ROOT, VENV, Stop, aloud, environment, quietly, step
+
+START = float(os.environ.setdefault("BOOK_START", str(time.time())))  # the set-up included
+
+
+# Set-up
+
+
+def set_up():
+    """Make .venv hold exactly what requirements.txt says; mend it when a set-up was cut short."""
+    inside = Path(sys.prefix) == VENV
+    stamp = VENV / "complete"  # written last, so without it the environment is half-made
+    wanted = hashlib.sha256(str(ROOT).encode())
+    for name in ("requirements.txt", "pyproject.toml"):
+        wanted.update((ROOT / name).read_bytes())
+    wanted = wanted.hexdigest()
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    python = VENV / "bin" / "python"
+    good = stamp.exists() and (inside or (VENV / "lib" / version).exists())
+    if not (good and stamp.read_text() == wanted):
+        if not good:
+            with step(f"[set-up] making .venv with Python {sys.version.split()[0]}"):
+                base = getattr(sys, "_base_executable", sys.executable)
+                quietly(
+                    [base, "-m", "venv", "--clear", VENV], "venv.log",
+                    "Python could not make .venv (see above); on Debian or Ubuntu: "
+                    "sudo apt-get install python3-venv, then run the same command again",
+                )  # fmt: skip
+        stamp.unlink(missing_ok=True)
+        with step("[set-up] installing the pinned requirements (a minute or two)"):
+            quietly(
+                [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
+                 "-r", "requirements.txt"], "pip.log",
+                "pip could not install the requirements (see above and _build/logs/pip.log): "
+                "check the network, then run the same command again",
+            )  # fmt: skip
+        stamp.write_text(wanted)
+        inside = False
+    if not inside:
+        raise SystemExit(subprocess.call([str(python), *sys.argv], cwd=ROOT))
+
+
+def build_pages(head, folder=None, strict=True, do_not_run=()):
+    command = [VENV / "bin" / "jupyter-book", "build", "."]
+    command += ["-W", "-n", "--keep-going"] if strict else []
+    command += ["--path-output", folder] if folder else []
+    out = (folder / "_build" if folder else BUILD) / "html"
+    with step(f"{head} building the pages" + (" (a warning is a failure)" if strict else "")):
+        quietly(
+            command, "pages.log",
+            "the book does not build: mend what is named above (all of it is in "
+            "_build/logs/pages.log), then run the same command again",
+            BOOK_DO_NOT_RUN=" ".join(do_not_run),
+        )  # fmt: skip
+        if "Executing notebook" in (BUILD / "logs" / "pages.log").read_text(errors="replace"):
+            raise Stop("the book ran a notebook a second time: build.py and myst-nb read its "
+                       "cells differently (see _build/logs/pages.log)")  # fmt: skip
+    return out
+
+
+# Commands
+
+
+def book(_):
+    from execute import run_notebooks
+
+    run_notebooks("[1/2]")
+    out = build_pages("[2/2]")
+    return f"{took()}. The book is at {(out / 'index.html').as_uri()}"
+
+
+def page(names):
+    if len(names) != 1:
+        raise Stop("name one chapter: make page PAGE=theory/recursion")
+    name = re.sub(r"^book/|\.(md|ipynb)$", "", names[0].strip("/"))
+    if not (ROOT / "book" / f"{name}.md").exists():
+        raise Stop(f"there is no book/{name}.md; a chapter is named like this: PAGE=theory/loop")
+    notebook = Path(f"{name}.ipynb")
+    from execute import run_notebooks
+    from plain import chapters
+
+    others = []
+    if notebook.with_suffix(".md") in chapters():
+        *_, others = run_notebooks("[1/2]", only=notebook)
+    out = build_pages("[2/2]", BUILD / "page", False, [str(o.with_suffix(".md")) for o in others])
+    return f"{took()}. The page is at {(out / 'book' / f'{name}.html').as_uri()}"
+
+
+def test(_):
+    from execute import run_notebooks, same_notebooks
+
+    same_notebooks()
+    with step("[1/4] testing the package and the sources of the book", "\n"):
+        code, units = aloud(["pytest", "-n", "2", "--ignore", "tests/test_pages.py"])
+    if code:
+        raise Stop("a test failed, see above; to repeat it: .venv/bin/python -m pytest -x --lf")
+    total, ran, _ = run_notebooks("[2/4]")
+    build_pages("[3/4]")
+    with step("[4/4] checking the built pages in a browser", "\n"):
+        code, pages = aloud(["pytest", "-rs", "tests/test_pages.py"])
+    if code:
+        raise Stop("a check of the built pages failed, see above; after mending: make test")
+    if "skipped" in pages:
+        pages += " (the browser's checks need a Chromium, see above)"
+    return (
+        f"Passed in {took()}. Tests: {units}. Notebooks: {total} ({ran} run now, "
+        f"{total - ran} unchanged). Book built without a warning. Pages: {pages}."
+    )
+
+
+def notebooks(_):
+    from execute import write_notebooks
+
+    return write_notebooks()
+
+
+def lab(_):
+    print('JupyterLab starts in the browser. Open a chapter with right-click, "Open With", '
+          '"Notebook"; end with Ctrl-C here.', flush=True)  # fmt: skip
+    subprocess.call([sys.executable, "-m", "jupyterlab", "book"], cwd=ROOT, env=environment())
+    return "After a change: make page PAGE=..., make notebooks, make test"
+
+
+def bench(_):
+    scripts = sorted((ROOT / "benchmarks").glob("bench_*.py"))
+    for script in scripts:
+        print(f"{script.relative_to(ROOT)} ...", flush=True)
+        if subprocess.call([sys.executable, str(script)], cwd=ROOT, env=environment()):
+            raise Stop(f"{script.relative_to(ROOT)} failed, see above")
+    return f"{len(scripts)} benchmarks in {took()}"
+
+
+def took():
+    seconds = round(time.time() - START)
+    return f"{seconds} s" if seconds < 100 else f"{seconds // 60} min {seconds % 60} s"
+
+
+def main():
+    commands = {"book": book, "test": test, "page": page, "notebooks": notebooks, "lab": lab,
+                "bench": bench}  # fmt: skip
+    try:
+        if sys.version_info < (3, 11):  # noqa: UP036
+            raise Stop("Python 3.11 or newer is needed, this is " + sys.version.split()[0])
+        if len(sys.argv) < 2 or sys.argv[1] not in commands:
+            raise Stop("python book/build.py " + "|".join(commands))
+        set_up()
+        print(commands[sys.argv[1]](sys.argv[2:]))
+    except Stop as stop:
+        # make prints the advice itself, last; without make it is printed here
+        place = os.environ.get("ADVICE")
+        if place:
+            Path(place).write_text(f"{stop}\n")
+        else:
+            print(stop)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

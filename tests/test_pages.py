@@ -1,0 +1,203 @@
+"""The built book in a real browser: nothing from elsewhere, nothing broken, readable by everyone.
+
+Skipped without a built book or a Chromium; under CI=true that is a failure.
+"""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build" / "html"
+CHROMIUMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+BROWSER = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+# Findings of the theme itself: its search button and its logo.
+THEME = {("label-content-name-mismatch", "search-button"), ("region", "logo__image")}
+MADE_UP = re.compile(r"\.(svg|png|jpe?g|gif)$|^[0-9a-f]{16,}", re.IGNORECASE)
+
+
+def skip(reason):
+    (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+
+
+def pages():
+    """Every page of the table of contents; the redirect at the top and the indices are not."""
+    found = sorted((HTML / "book").rglob("*.html"))
+    return [path.relative_to(HTML).as_posix() for path in found]
+
+
+@pytest.fixture(scope="module")
+def soups():
+    if not (HTML / "index.html").exists():
+        skip("no built book: make book builds it")
+    from bs4 import BeautifulSoup
+
+    paths = sorted(HTML.rglob("*.html"))
+    return {
+        path: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        for path in paths
+        if "_static" not in path.parts
+    }
+
+
+@pytest.fixture(scope="module")
+def address(soups):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Quiet, directory=HTML)
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(address):
+    if BROWSER is None:
+        skip("no Chromium: sudo apt-get install chromium, or put a Chrome on the PATH")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as player:
+        chromium = player.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def visits(browser, address):
+    """Every page opened at both widths and in both themes: (page, what was wrong) pairs."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe, wrong = Axe(), {"requests": [], "errors": [], "width": [], "axe": []}
+
+    def visit(context, name, theme):
+        page, here, loading = context.new_page(), f"{name} ({theme})", True
+
+        def answered(response):
+            ours = response.url.startswith((address, "data:", "blob:"))
+            if loading and not (ours and response.status < 400):
+                wrong["requests"].append((here, response.url, response.status))
+
+        def asked(request):
+            if loading and not request.url.startswith((address, "data:", "blob:")):
+                wrong["requests"].append((here, request.url))
+
+        def said(text):
+            if loading:
+                wrong["errors"].append((here, text))
+
+        page.on("request", asked)
+        page.on("response", answered)
+        page.on("pageerror", lambda error: said(str(error)))
+        page.on("console", lambda line: line.type == "error" and said(line.text))
+        page.goto(address + name, wait_until="load")
+        page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
+        page.set_viewport_size(NARROW)
+        wide = page.evaluate(TOO_WIDE)
+        if wide:
+            wrong["width"].append((here, wide))
+        loading = False  # axe asks for style sheets again, at addresses of its own making
+        if theme == "light":
+            wrong["axe"] += [(here, "360 px", *found) for found in findings(axe, page)]
+        page.set_viewport_size(WIDE)
+        wrong["axe"] += [(here, *found) for found in findings(axe, page)]
+        page.close()
+
+    for theme in ("light", "dark"):
+        context = browser.new_context(color_scheme=theme, viewport=WIDE)
+        for name in pages():
+            visit(context, name, theme)
+        context.close()
+    return wrong
+
+
+# The text of the page is at most as wide as the window; else: what sticks out.
+TOO_WIDE = """async () => {
+  await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const room = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= room) return null;
+  const out = [...document.querySelectorAll("main *")]
+    .filter(e => e.getBoundingClientRect().right > room + 1);
+  return `${document.documentElement.scrollWidth} px: ` +
+    out.slice(0, 3).map(e => e.outerHTML.slice(0, 90)).join(" | ");
+}"""
+
+
+def findings(axe, page):
+    for rule in axe.run(page).response["violations"]:
+        for node in rule["nodes"]:
+            if not any(rule["id"] == known and part in node["html"] for known, part in THEME):
+                yield rule["id"], node["html"][:150]
+
+
+def test_every_request_stays_here_and_is_answered(visits):
+    assert visits["requests"] == []
+
+
+def test_no_error_in_the_browser(visits):
+    assert visits["errors"] == []
+
+
+def test_no_page_scrolls_sideways_on_a_telephone(visits):
+    assert visits["width"] == []
+
+
+def test_accessibility(visits):
+    assert visits["axe"] == []
+
+
+def test_figures_are_described(soups):
+    wrong = []
+    for path, soup in soups.items():
+        for image in soup.select("main img"):
+            alt = (image.get("alt") or "").strip()
+            if not alt or MADE_UP.search(alt):
+                wrong.append((path.name, image.get("src"), alt))
+            figure = image.find_parent("figure")
+            if image.find_parent(class_="cell_output") and not (
+                figure and figure.find("figcaption")
+            ):
+                wrong.append((path.name, image.get("src"), "no caption"))
+    assert wrong == []
+
+
+def test_links_and_anchors(soups):
+    anchors = {
+        path: {tag.get("id") for tag in soup.find_all(id=True)}
+        | {tag.get("name") for tag in soup.find_all("a", attrs={"name": True})}
+        for path, soup in soups.items()
+    }
+    wrong = []
+    for path, soup in soups.items():
+        for tag in soup.select("a[href], img[src], script[src], link[href]"):
+            link = tag.get("href") or tag.get("src")
+            if link in ("#", "") or re.match(r"[a-z]+:", link):
+                continue
+            target, anchor = urldefrag(urljoin(path.as_uri(), link))
+            file = Path(unquote(target.partition("?")[0]).removeprefix("file://"))
+            if not file.is_file() or (anchor and file in anchors and unquote(anchor) not in
+                                      anchors[file]):  # fmt: skip
+                wrong.append((path.relative_to(HTML).as_posix(), link))
+    assert wrong == []
+
+
+def test_every_page_has_a_language_a_title_and_one_main_heading(soups):
+    wrong = [
+        name
+        for name in pages()
+        if not soups[HTML / name].html.get("lang")
+        or not soups[HTML / name].title.text.strip()
+        or len(soups[HTML / name].select("article h1")) != 1
+    ]
+    assert wrong == []

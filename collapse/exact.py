@@ -5,8 +5,9 @@ generation says everything about its second moments. It obeys an affine recursio
 
     rho_t = keep_t rho_{t-1} + noise_t,      rho_0 = 1 / n_0,
 
-and `inflation` runs it. 1 / rho_t is the effective sample size: generation t is as good as a model
-trained on that many real samples.
+and `inflation` runs it (for `anchored`, for the error around generation 0's sample). 1 / rho_t is
+the effective sample size: generation t has the mean squared error of a model trained on that many
+real samples.
 """
 
 import numpy as np
@@ -67,7 +68,7 @@ def inflation(plan):
 
 
 def effective_sample_size(plan):
-    """Exact: 1 / rho_t, how many real samples a model as good as generation t would need.
+    """Exact: 1 / rho_t, how many real samples give the mean squared error of generation t.
 
     Parameters
     ----------

@@ -46,7 +46,7 @@ class Words:
     source: str
 
     def __repr__(self):
-        return f"Words({len(self.tokens) - 1} words and {REST}, of {self.total:,} in {self.source})"
+        return f"<{len(self.tokens) - 1} words of {self.total:,} and {REST}: {self.source}>"
 
 
 def zipf(K, s=1.0):
@@ -154,7 +154,7 @@ def _python_english():
             "files must be given: this Python carries neither pydoc_data nor the source of its "
             "standard library to read English from"
         )
-    return counts, f"CPython {platform.python_version()}'s topics and docstrings"
+    return counts, f"topics and docstrings of CPython {platform.python_version()}"
 
 
 def _python_texts():

@@ -167,13 +167,14 @@ def count_chain(p, n):
         yield law
 
 
-def test_B1_not_yet_fixed_bound():
+def test_B1_not_yet_fixed_bounds():
     n = [30, 20, 40, 10, 60] * 8
     for t, law in enumerate(count_chain(0.5, n)):
         open_ = law[1:-1].sum()
-        bound = 1 / (1 / (n[t] - 1) + 0.5 * sum(1 / m for m in n[:t]))
-        assert open_ <= bound
-    assert open_ > bound / 10  # the bound says something
+        first = 1 / (1 / (n[t] - 1) + 0.5 * sum(1 / m for m in n[:t]))
+        second = 0.5 * n[t] / 2 * np.prod(1 - 1 / np.array(n[:t]))
+        assert open_ <= min(first, second)
+    assert open_ > min(first, second) / 30  # the bounds say something
 
 
 def test_B1_fixation_probabilities():

@@ -206,6 +206,7 @@ class Writer:
             return ["", "**Proof.** " + self.first(body), *self.rest(body), "", "∎", ""]
         if name.startswith("prf:"):
             head = f"**{called(name, label, '') if label else name[4:].capitalize()}**"
+            title = title.removeprefix(f"{label}: ")  # the book's own number stands before it there
             head += f" ({title})." if title else "."
             return quote([head, "", *self.lines(body)])
         if name in ("exercise", "exercise-start"):

@@ -1,37 +1,60 @@
 """What public functions ask of arguments: errors name the argument, the value, the want."""
 
+import reprlib
+
 import numpy as np
 
 PROBABILITY_TOLERANCE = 1e-9
 LARGEST_WHOLE = 2**53  # above it a float64 cannot hold every whole number
 
 
-def real_array(name, value):
-    """`value` as a new float64 array of finite numbers, or an error."""
+def real_array(name, value, *, finite=True):
+    """`value` as a new float64 array of real numbers, finite unless told, or an error."""
+    return _numbers(name, value, finite).astype(np.float64) + 0.0  # + 0.0: no negative zero
+
+
+def _numbers(name, value, finite=True):
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be real numbers without a mask, found {short(value)}")
     try:
         array = np.asarray(value)
-    except ValueError as error:  # ragged nested lists
-        raise ValueError(f"{name} must be an array of numbers; {error}") from None
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} must be real numbers, found {value!r} of type {array.dtype}")
-    array = array.astype(np.float64)
-    if not np.isfinite(array).all():
+    except ValueError:  # ragged nested lists
+        found = short(value)
+        raise ValueError(f"{name} must be an array of numbers, found ragged {found}") from None
+    if array.dtype.kind == "O" and all(type(x) is int for x in array.flat):
+        raise ValueError(f"{name} must be numbers below 2**63, found {short(value)}")
+    mixed = isinstance(value, (list, tuple)) and any(isinstance(x, (bool, np.bool_)) for x in value)
+    if array.dtype.kind not in "iuf" or mixed:
+        raise TypeError(f"{name} must be real numbers, found {short(value)} of type {array.dtype}")
+    if finite and not np.isfinite(array).all():
         bad = array.ravel()[~np.isfinite(array.ravel())][0]
         raise ValueError(f"{name} must be finite, found {bad}")
     return array
 
 
+def short(value):
+    """`value` as a message shows it."""
+    return reprlib.repr(value)
+
+
 def whole(name, value, *, least=1):
     """One whole number, at least `least`, as an int. 1e6 is whole; True, 10.5, inf are not."""
-    array = whole_array(name, value, least=least)
+    try:
+        array = _numbers(name, value)
+    except TypeError as error:
+        raise TypeError(str(error).replace("real numbers", "a whole number")) from None
     if array.ndim:
         raise ValueError(f"{name} must be one whole number, found an array of shape {array.shape}")
+    if array != np.rint(array) or not least <= array <= LARGEST_WHOLE:
+        raise ValueError(
+            f"{name} must be a whole number of at least {least} and at most 2**53, found {array}"
+        )
     return int(array)
 
 
 def whole_array(name, value, *, least=1):
     """An int64 array of whole numbers in [least, 2**53]."""
-    array = real_array(name, value)
+    array = _numbers(name, value)
     wrong = (array != np.rint(array)) | (array < least) | (array > LARGEST_WHOLE)
     if wrong.any():
         found = array[wrong].ravel()[0]
@@ -67,7 +90,7 @@ def probabilities(name, value, *, ndim=None):
     if array.ndim == 0 or array.shape[-1] == 0:
         raise ValueError(f"{name} must have tokens on its last axis, found shape {array.shape}")
     if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} axis, found shape {array.shape}")
+        raise ValueError(f"{name} must have exactly {ndim} axis, found shape {array.shape}")
     if array.size and array.min() < 0:
         raise ValueError(f"{name} must be nonnegative, found {array.min()}")
     total = array.sum(axis=-1)
@@ -75,7 +98,7 @@ def probabilities(name, value, *, ndim=None):
     if wrong.any():
         raise ValueError(
             f"{name} must sum to 1 within {PROBABILITY_TOLERANCE:g} over the last axis, "
-            f"found a sum of {np.atleast_1d(total)[np.atleast_1d(wrong)][0]!r}"
+            f"found a sum of {float(np.atleast_1d(total)[np.atleast_1d(wrong)][0])!r}"
         )
     return array
 
@@ -93,10 +116,15 @@ def generator(rng):
     """A NumPy Generator from None, a seed, a SeedSequence, a BitGenerator or a Generator."""
     if isinstance(rng, (bool, np.bool_, np.random.RandomState)):
         raise TypeError(f"rng must be None, a seed or a numpy.random.Generator, found {rng!r}")
+    if isinstance(rng, np.random.SeedSequence):  # a copy: spawning would change the caller's
+        rng = np.random.SeedSequence(rng.entropy, spawn_key=rng.spawn_key, pool_size=rng.pool_size)
     try:
-        return np.random.default_rng(rng)
+        made = np.random.default_rng(rng)
     except (TypeError, ValueError) as error:
         raise type(error)(
             f"rng must be None, a seed (a whole number, at least 0) or a numpy.random.Generator, "
             f"found {rng!r}"
         ) from None
+    if not hasattr(made.bit_generator.seed_seq, "spawn"):
+        raise TypeError(f"rng must have a SeedSequence that can spawn, found {rng!r}")
+    return made

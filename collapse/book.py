@@ -76,7 +76,7 @@ def check(samples, theory, *, at=None, false_alarm=1e-6, planted=0.05):
     Prints generation, simulated mean, theory, Monte-Carlo standard error and z = difference over
     standard error. By the central limit theorem a right theory fails with probability about
     `false_alarm` (Bonferroni over the rows); use thousands of replications. The same check must
-    then reject the theory planted `planted` too high and too low, in every row.
+    then reject a theory that is off by the fraction `planted`, up or down, in every row.
 
     Parameters
     ----------
@@ -117,11 +117,14 @@ def check(samples, theory, *, at=None, false_alarm=1e-6, planted=0.05):
     if theory.shape != samples.shape[:1]:
         raise ValueError(f"theory must have shape {samples.shape[:1]}, found {theory.shape}")
     last = len(theory) - 1
-    at = np.unique(np.linspace(min(1, last), last, 5).astype(int)) if at is None else np.array(at)
-    if at.min() < 0 or at.max() > last:
-        raise ValueError(f"at must lie in [0, {last}], found {at.tolist()}")
-    if not 0 < false_alarm < 1:
-        raise ValueError(f"false_alarm must lie in (0, 1), found {false_alarm!r}")
+    if at is None:
+        at = np.unique(np.linspace(min(1, last), last, 5).astype(int))
+    at = _check.whole_array("at", at, least=0)
+    if at.ndim != 1 or at.size == 0 or at.max() > last:
+        raise ValueError(f"at must be a list of generations in [0, {last}], found {at.tolist()}")
+    for name, value in (("false_alarm", false_alarm), ("planted", planted)):
+        if not (name == "planted" and value is None) and not 0 < _check.number(name, value) < 1:
+            raise ValueError(f"{name} must lie in (0, 1), found {value!r}")
     mean, expected = samples[at].mean(axis=1), theory[at]
     error = samples[at].std(axis=1, ddof=1) / np.sqrt(samples.shape[1])
     limit = norm.isf(false_alarm / 2 / len(at))

@@ -14,6 +14,7 @@ __all__ = ["iterate", "simulate"]
 
 BATCH = 256  # replications at once, at most
 BATCH_FLOATS = 2**20  # and parameters at once, at most: memory does not grow with replications
+BATCH_UNKNOWN = 16  # where the target does not say how many parameters there are
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +74,7 @@ def iterate(model, target, plan, *, replications=1, rng=None):
 
 def _generations(model, target, plan, R, rng):
     data = target.sample(np.full(R, plan.n[0]), rng)
-    theta = model.fit(data)
+    theta = _fit(model, data, R)
     yield 0, theta
     if plan.real == "fixed":
         target = At(model, model.empirical(data))
@@ -81,9 +82,21 @@ def _generations(model, target, plan, R, rng):
         batch = _batch(model, target, plan, t, theta, R, rng)
         # a gain of 1 forgets the past, unless a filtered batch may turn out empty
         keeps = plan.gain[t] < 1 or plan.real_weight is not None
-        data = model.pool(data, batch, plan.gain[t]) if keeps else batch
-        theta = model.fit(data, previous=theta)
+        data = model.pool(data, batch, plan.gain[t] * (batch.size > 0)) if keeps else batch
+        theta = _fit(model, data, R, previous=theta)
         yield t, theta
+
+
+def _fit(model, data, R, previous=None):
+    theta = model.fit(data, previous=previous)
+    if isinstance(theta, np.ndarray):
+        if theta.shape[:1] != (R,) or not np.isfinite(theta).all():
+            raise ValueError(
+                f"model and target must give finite parameters of shape ({R}, ...), found "
+                f"{_check.short(theta)} of shape {theta.shape}"
+            )
+        theta.setflags(write=False)  # nobody who looks at it can change the loop
+    return theta
 
 
 def _batch(model, target, plan, t, theta, R, rng):
@@ -149,15 +162,16 @@ def simulate(
     _check_plan(model, plan)
     R = _check.whole("replications", replications)
     record = _check_record(model, target, known, record)
-    jobs = _check.whole("n_jobs", n_jobs, least=-(2**53))
-    if jobs == 0:
-        raise ValueError("n_jobs must not be 0, found 0; 1 is one process, -1 every core")
+    jobs = _check.whole("n_jobs", n_jobs, least=-4096)
+    if jobs == 0 or jobs > 4096:
+        raise ValueError(f"n_jobs must be 1 to 4096, or -1 for every core, found {jobs}")
     if progress is not None and not isinstance(progress, (bool, np.bool_)):
         raise TypeError(f"progress must be None, True or False, found {progress!r}")
     rng = _check.generator(rng)
 
-    size = known.theta.size if isinstance(known, At) else 1
-    batch = max(1, min(BATCH, BATCH_FLOATS // size))
+    batch = BATCH_UNKNOWN
+    if isinstance(known, At):
+        batch = max(1, min(BATCH, BATCH_FLOATS // known.theta.size))
     sizes = [min(batch, R - start) for start in range(0, R, batch)]
     children = rng.spawn(len(sizes))
     runs = [(model, known, plan, record, *pair) for pair in zip(sizes, children, strict=True)]
@@ -181,7 +195,10 @@ def _record(model, target, plan, record, R, rng, tick=None):
     values = {name: np.empty((plan.n.size, R)) for name in record}
     for t, theta in _generations(model, target, plan, R, rng):
         for name, statistic in record.items():
-            value = np.asarray(statistic(theta))
+            value = statistic(theta)
+            value = None if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+            if value is None:
+                raise TypeError(f"record[{name!r}] must return numbers without a mask")
             if value.shape != (R,) or value.dtype.kind not in "biuf":
                 raise ValueError(
                     f"record[{name!r}] must return {R} numbers, one a replication, found shape "
@@ -201,7 +218,7 @@ def _target(model, target):
     for method in ("sample", "pool", "fit"):
         if isinstance(model, type) or not callable(getattr(model, method, None)):
             raise TypeError(f"model must have methods sample, pool and fit, found {model!r}")
-    if callable(getattr(target, "sample", None)):
+    if callable(getattr(target, "sample", None)) and not isinstance(target, type):
         return target
     if not hasattr(model, "parameters"):
         raise TypeError(f"target must have a method sample(n, rng), found {target!r}")
@@ -218,7 +235,7 @@ def _check_plan(model, plan):
 def _check_record(model, target, known, record):
     if record is None:
         if not isinstance(known, At) or not hasattr(model, "default_record"):
-            raise ValueError("record must be given where the target is no array, found None")
+            raise ValueError("record must be given, this model and target have no default")
         return model.default_record(target)
     if not hasattr(record, "items") or not record:
         raise TypeError(f"record must be a dict of str to function, not empty, found {record!r}")

@@ -10,6 +10,8 @@ the effective sample size: generation t has the mean squared error of a model tr
 real samples.
 """
 
+import operator
+
 import numpy as np
 
 from collapse import _check
@@ -150,10 +152,14 @@ def covariance(p, plan, t=-1):
     >>> covariance([0.5, 0.5], replace(4, 1), t=0).tolist()
     [[0.0625, -0.0625], [-0.0625, 0.0625]]
     """
-    p = _check.probabilities("p", p, ndim=1)
+    p, given = _check.probabilities("p", p, ndim=1), t
     rho = inflation(plan)
-    if isinstance(t, (bool, np.bool_)) or not isinstance(t, (int, np.integer)):
-        raise TypeError(f"t must be a whole number, found {t!r}")
+    try:
+        t = None if isinstance(t, (bool, np.bool_)) else operator.index(t)
+    except TypeError:
+        t = None
+    if t is None:
+        raise TypeError(f"t must be a whole number, found {given!r}")
     if not -rho.size <= t < rho.size:
         raise ValueError(f"t must lie in [{-rho.size}, {rho.size - 1}], found {t}")
     return rho[t] * (np.diag(p) - np.outer(p, p))
@@ -220,7 +226,8 @@ def heterozygosity(p):
     0.625
     """
     p = _check.probabilities("p", p)
-    return (p * (1 - p)).sum(axis=-1)  # no cancellation near a point mass
+    # no cancellation near a point mass; 0 where p is one, up to the tolerance of its sum
+    return np.maximum((p * (1 - p)).sum(axis=-1), 0.0)
 
 
 def _coefficients(plan):
@@ -250,15 +257,20 @@ def _mean_inverse_count(n, alpha):
     """E[1/N; N > 0], N ~ Binomial(n, alpha), to a relative error below 1e-12.
 
     Equals (1/n) int_0^L exp(-y) expm1(y - L) / expm1((y - L)/n) dy, L = -n log(1 - alpha), a
-    smooth integrand without cancellation; Gauss-Legendre on [0, min(L, 45)].
+    smooth integrand without cancellation; Gauss-Legendre on [0, min(L, 40)]. For tiny L it is L.
     """
-    pairs, inverse = np.unique(np.stack([n, alpha]), axis=1, return_inverse=True)
-    n, alpha = pairs[:, :, None]
-    nodes, weights = np.polynomial.legendre.leggauss(96)
-    with np.errstate(divide="ignore", invalid="ignore"):  # alpha = 1: L infinite; alpha = 0: L = 0
-        L = -n * np.log1p(-alpha)
-        end = np.minimum(L, 45.0)
-        y = end * (nodes + 1) / 2
-        integrand = np.exp(-y) * np.expm1(y - L) / np.expm1((y - L) / n)
-    mean = (integrand @ weights) * (end / 2 / n)[:, 0]
-    return np.where(alpha[:, 0] > 0, mean, 0.0)[inverse.ravel()]
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    new = np.concatenate([[True], (np.diff(n) != 0) | (np.diff(alpha) != 0)])
+    first = np.flatnonzero(new)  # schedules are often constant: one integral for each stretch
+    values = np.empty(first.size)
+    for start in range(0, first.size, 8192):  # bounded memory
+        part = first[start : start + 8192]
+        m, a = n[part, None], alpha[part, None]
+        with np.errstate(divide="ignore", invalid="ignore"):  # alpha = 1: L infinite; 0: L = 0
+            L = -m * np.log1p(-a)
+            end = np.minimum(L, 40.0)
+            y = end * (nodes + 1) / 2
+            integrand = np.exp(-y) * np.expm1(y - L) / np.expm1((y - L) / m)
+        mean = (integrand @ weights) * (end / 2 / m)[:, 0]
+        values[start : start + 8192] = np.where(L[:, 0] > 1e-12, mean, L[:, 0])
+    return np.repeat(values, np.diff(np.append(first, n.size)))

@@ -118,9 +118,10 @@ def chi_square(theta, p):
     1.0
     """
     theta, p = _pair(theta, p)
-    square = (theta - p) ** 2
-    terms = np.where(square > 0, np.inf, 0.0)
-    return np.divide(square, p, out=terms, where=np.broadcast_to(p > 0, terms.shape)).sum(axis=-1)
+    error, p = theta - p, np.broadcast_to(p, theta.shape)
+    terms = np.where(theta > 0, np.inf, 0.0)  # where p is 0
+    np.divide(error, p, out=terms, where=p > 0)
+    return np.multiply(terms, error, out=terms, where=p > 0).sum(axis=-1)
 
 
 def heterozygosity(theta, p=None):
@@ -134,7 +135,7 @@ def heterozygosity(theta, p=None):
     0.5
     """
     theta = _alone(theta, p)
-    return (theta * (1 - theta)).sum(axis=-1)
+    return np.maximum((theta * (1 - theta)).sum(axis=-1), 0.0)
 
 
 def entropy(theta, p=None):
@@ -149,7 +150,7 @@ def entropy(theta, p=None):
     """
     theta = _alone(theta, p)
     logs = np.log(theta, out=np.zeros_like(theta), where=theta > 0)
-    return 0.0 - (theta * logs).sum(axis=-1)
+    return np.maximum(-(theta * logs).sum(axis=-1), 0.0)
 
 
 def coverage(theta, p):
@@ -188,9 +189,17 @@ def _alone(theta, p):
 
 
 def _divergence(a, b):
-    """sum a log(a / b): 0 where a is 0, inf where b alone is 0."""
+    """sum a log(a / b): 0 where a is 0, inf where b alone is 0.
+
+    Near a = b each term is written a (r - log(1 + r)), r = b / a - 1, which differs by b - a: the
+    differences add up to 0, and no digits are lost.
+    """
     a, b = np.broadcast_arrays(a, b)
-    ratio = np.divide(a, b, out=np.full(a.shape, np.inf), where=b > 0)
-    logs = np.log(ratio, out=np.zeros(a.shape), where=a > 0)
-    # rounding may leave -1e-17 where a = b; a divergence is never below 0
-    return np.maximum(np.multiply(a, logs, out=np.zeros(a.shape), where=a > 0).sum(axis=-1), 0.0)
+    terms = np.where(a > 0, np.inf, b)
+    both = (a > 0) & (b > 0)
+    x, y = a[both], b[both]
+    r = (y - x) / x
+    far = x * (np.log(x) - np.log(y)) + (y - x)
+    near = abs(r) < 0.5
+    terms[both] = np.where(near, x * (r - np.log1p(np.where(near, r, 0.0))), far)
+    return np.maximum(terms.sum(axis=-1), 0.0)

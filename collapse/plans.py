@@ -88,8 +88,12 @@ class Plan:
 
     @property
     def generations(self):
-        """T: the generations after generation 0."""
+        """T, the number of generations after generation 0."""
         return self.n.size - 1
+
+    def __reduce__(self):  # copies and pickles are checked and read-only too
+        arrays = (self.n, self.alpha, self.gain, self.real_weight)
+        return Plan, (*arrays, self.real, self.mixing)
 
     def __repr__(self):
         weight = "" if self.real_weight is None else f", real_weight={_short(self.real_weight)}"
@@ -103,7 +107,8 @@ def real_counts(n, alpha):
     """The whole numbers alpha_t n_t of a stratified mixture, int64, or an error."""
     counts = alpha * n
     whole = np.rint(counts)
-    wrong = abs(counts - whole) > 1e-9 + 4 * np.finfo(float).eps * counts
+    slack = 1e-9 * np.minimum(1.0, np.minimum(counts, n - counts))  # no share rounds away
+    wrong = abs(counts - whole) > slack + 4 * np.finfo(float).eps * counts
     if wrong.any():
         t = int(np.argmax(wrong))
         raise ValueError(
@@ -181,7 +186,9 @@ def accumulate(n, generations, *, alpha=0.0, mixing="iid"):
 
     Parameters
     ----------
-    n, generations, alpha, mixing
+    n, generations, mixing
+        As in `mixture`.
+    alpha : number, (T+1,) array or function of t
         As in `mixture`; by default no fresh real data after generation 0.
 
     Returns
@@ -209,8 +216,10 @@ def filtered(n, alpha, generations):
 
     Parameters
     ----------
-    n, alpha, generations
-        As in `mixture`; N_t ~ Binomial(n_t, alpha_t) samples are real, and known to be.
+    n, generations
+        As in `mixture`.
+    alpha : number, (T+1,) array or function of t
+        N_t ~ Binomial(n_t, alpha_t) samples are real, and known to be.
 
     Returns
     -------
@@ -294,7 +303,7 @@ def aware(n, alpha, generations):
     n, alpha = _resolve(n, alpha, generations)
     gain, rho = np.ones(n.size), 1 / n[0]
     for t in range(1, n.size):
-        v = (1 - (1 - alpha[t]) ** 2 * rho) / n[t]
+        v = ((1 - rho) + alpha[t] * (2 - alpha[t]) * rho) / n[t]  # without cancellation
         if alpha[t] == 0:  # a batch without real samples teaches nothing
             gain[t] = 0.0
         else:
@@ -308,8 +317,10 @@ def anchored(n, alpha, generations):
 
     Parameters
     ----------
-    n, alpha, generations
-        As in `mixture`; alpha_t is the share of the old real sample.
+    n, generations
+        As in `mixture`.
+    alpha : number, (T+1,) array or function of t
+        Share of the old real sample.
 
     Returns
     -------
@@ -347,4 +358,6 @@ def _shares(name, array, length):
 
 def _short(array):
     first, last = f"{array[0]:g}", f"{array[-1]:g}"
-    return first if (array == array[0]).all() else f"{first}..{last}"
+    if (array == array[0]).all():
+        return first
+    return f"{first}..{last}" if first != last else f"{first}..{last} (varies)"

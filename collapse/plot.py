@@ -6,6 +6,8 @@ axes) and returns the axes.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.cbook import normalize_kwargs
+from matplotlib.lines import Line2D
 
 from collapse import _check
 
@@ -52,7 +54,7 @@ def simulated(values, *, band="mean", name=None, color=None, ax=None, **style):
     if values.ndim != 2 or values.shape[1] < 2:
         raise ValueError(f"values must have shape (T + 1, R), R at least 2, found {values.shape}")
     _check.option("band", band, ("mean", "runs", "none"))
-    ax = ax if ax is not None else plt.gca()
+    ax, style = _axes(ax, name), normalize_kwargs(style, Line2D)
     t, mean = np.arange(len(values)), values.mean(axis=1)
     (line,) = ax.plot(t, mean, color=color, **style)
     if band == "mean":
@@ -89,10 +91,10 @@ def theory(curve, *, name=None, ax=None, **style):
     '--'
     """
     curve = _check.real_array("curve", curve)
-    if curve.ndim != 1:
+    if curve.ndim != 1 or curve.size == 0:
         raise ValueError(f"curve must have shape (T + 1,), found {curve.shape}")
-    ax = ax if ax is not None else plt.gca()
-    t = np.arange(curve.size)
+    ax, t = _axes(ax, name), np.arange(curve.size)
+    style = normalize_kwargs(style, Line2D)
     ax.plot(t, curve, **{"color": "black", "linestyle": "--", "linewidth": 1.3, **style})
     return ax if name is None else label(name, t[-1], curve[-1], ax=ax)
 
@@ -121,7 +123,7 @@ def level(height, *, name=None, ax=None, **style):
     ':'
     """
     height = _check.number("height", height)
-    ax = ax if ax is not None else plt.gca()
+    ax, style = _axes(ax, name), normalize_kwargs(style, Line2D)
     style = {"color": "0.35", "linestyle": ":", "linewidth": 1.3, **style}
     ax.axhline(height, **style)
     if name is None:
@@ -158,8 +160,27 @@ def label(text, x, y, *, color="black", ax=None, offset=(4, 0)):
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a str, found {text!r}")
-    ax = ax if ax is not None else plt.gca()
+    x, y = _check.number("x", x), _check.number("y", y)
+    offset = _check.real_array("offset", offset)
+    if offset.shape != (2,):
+        raise ValueError(f"offset must be a pair of numbers, found shape {offset.shape}")
+    ax = _axes(ax)
     ax.annotate(
-        text, (x, y), offset, textcoords="offset points", color=color, va="center", clip_on=False
+        text,
+        (x, y),
+        tuple(offset),
+        textcoords="offset points",
+        color=color,
+        va="center",
+        clip_on=False,
     )
     return ax
+
+
+def _axes(ax, name=None):
+    """The axes to draw on, once it is clear that everything can be drawn."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a str or None, found {name!r}")
+    if ax is not None and not isinstance(ax, plt.Axes):
+        raise TypeError(f"ax must be matplotlib Axes or None, found {ax!r}")
+    return ax if ax is not None else plt.gca()

@@ -45,8 +45,7 @@ def power(scale, exponent, *, maximum=np.inf):
     """
     scale = _check.number("scale", scale, above=0)
     exponent = _check.number("exponent", exponent)
-    maximum = maximum if maximum == np.inf else _check.number("maximum", maximum, above=0)
-    return lambda t: min(maximum, scale * max(t, 1) ** exponent)
+    return _capped(lambda t: scale * max(t, 1) ** exponent, maximum)
 
 
 def geometric(start, ratio, *, maximum=np.inf):
@@ -80,11 +79,16 @@ def geometric(start, ratio, *, maximum=np.inf):
     """
     start = _check.number("start", start, above=0)
     ratio = _check.number("ratio", ratio, above=0)
-    maximum = maximum if maximum == np.inf else _check.number("maximum", maximum, above=0)
+    return _capped(lambda t: start * ratio**t, maximum)
+
+
+def _capped(function, maximum):
+    if not (np.ndim(maximum) == 0 and maximum == np.inf):
+        maximum = _check.number("maximum", maximum, above=0)
 
     def schedule(t):
         try:
-            return min(maximum, start * ratio**t)
+            return min(maximum, function(t))
         except OverflowError:  # beyond float64: the cap, or an infinity that `n` will refuse
             return maximum
 
@@ -106,7 +110,11 @@ def resolve_shares(alpha, generations, *, name="alpha"):
     """The float64 array alpha_0..alpha_T of a schedule of shares; alpha_0 is 1."""
     if callable(alpha):
         drawn = _call(name, alpha, range(1, generations + 1))
-        return np.concatenate([[1.0], _check.fraction(f"{name}(t)", drawn)])
+        wrong = (drawn < 0) | (drawn > 1)
+        if wrong.any():
+            t = np.argmax(wrong)
+            raise ValueError(f"{name}(t) must lie in [0, 1], found {name}({t + 1}) = {drawn[t]}")
+        return np.concatenate([[1.0], drawn])
     alpha = _check.fraction(name, alpha)
     if alpha.ndim == 0:
         return np.concatenate([[1.0], np.full(generations, alpha)])

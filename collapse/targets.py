@@ -9,6 +9,7 @@ import ast
 import platform
 import re
 import sysconfig
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +22,7 @@ from collapse import _check
 __all__ = ["REST", "Words", "words", "zipf"]
 
 REST = "<rest>"
-WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,8 @@ def words(k, files=None):
     k : int
         Words to keep, at least 1 and at most the number of distinct words in the text.
     files : path or list of paths, optional
-        UTF-8 text files of your own, any language that separates words. By default the English
+        UTF-8 text files of your own, in a language that separates its words and writes them in
+        letters without combining marks. By default the English
         that ships with every CPython: `pydoc_data.topics` and the docstrings of the standard
         library.
 
@@ -105,8 +107,8 @@ def words(k, files=None):
     Examples
     --------
     >>> english = words(3)
-    >>> english.tokens[0], english.tokens[-1], round(float(english.p.sum()), 9)
-    ('the', '<rest>', 1.0)
+    >>> len(english.tokens), english.tokens[-1], round(float(english.p.sum()), 9)
+    (4, '<rest>', 1.0)
     """
     k = _check.whole("k", k)
     if files is None:
@@ -116,7 +118,8 @@ def words(k, files=None):
     if not counts:
         raise ValueError(f"files must contain words, found none in {source or 'no file'}")
     if k > len(counts):
-        raise ValueError(f"k must be at most {len(counts)}, the distinct words found, found {k}")
+        distinct = f"{len(counts)}, the number of distinct words in the text"
+        raise ValueError(f"k must be at most {distinct}, found {k}")
     kept = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:k]
     total = sum(counts.values())
     number = np.array([count for _, count in kept] + [total - sum(c for _, c in kept)])
@@ -128,7 +131,8 @@ def words(k, files=None):
 def _count(texts):
     counts = Counter()
     for text in texts:
-        counts.update(WORD.findall(text.lower()))
+        plain = unicodedata.normalize("NFC", text.lower()).replace("’", "'")
+        counts.update(WORD.findall(plain))
     return counts
 
 

@@ -21,6 +21,9 @@ TINY = {  # n <= 4, exact binary shares: enumerated in rational arithmetic
     "aware": c.aware([2, 3, 2], 0.5, 2),
     "aware, capped": c.aware([1, 4, 4], [1, 0.75, 0.5], 2),
     "anchored": c.anchored([2, 3, 2, 3], [1, 0.5, 0.25, 0], 3),
+    "filtered, gain that changes": c.Plan(
+        n=[2, 2, 2, 2], alpha=[1, 0.25, 0.25, 0.5], gain=[1, 1, 0.5, 0.5], real_weight=[1] * 4
+    ),
     "anchored filter with gain": c.Plan(
         n=[2, 2, 3], alpha=[1, 0.5, 0.25], gain=[1, 0.5, 0.75], real_weight=[1, 1, 1], real="fixed"
     ),

@@ -38,7 +38,7 @@ CASES = {
     "alpha length": (lambda f: f(10, [1, 0.5], 3), "alpha must be", "length", "4", "(2,)"),
     "alpha function": (lambda f: f(10, lambda t: 2 / t, 3), "alpha(t) must lie in [0, 1]", "2.0"),
     "generations zero": (lambda f: f(10, 0.5, 0), "generations must be", "at least 1", "0"),
-    "generations half": (lambda f: f(10, 0.5, 2.5), "generations must be whole", "2.5"),
+    "generations half": (lambda f: f(10, 0.5, 2.5), "generations must be a whole number", "2.5"),
     "generations array": (lambda f: f(10, 0.5, [2, 3]), "generations must be one", "(2,)"),
 }
 WRONG_TYPES = {
@@ -47,7 +47,7 @@ WRONG_TYPES = {
     "n none": (lambda f: f(None, 0.5, 3), "n must be real numbers", "None"),
     "alpha text": (lambda f: f(10, "half", 3), "alpha must be real numbers", "'half'"),
     "alpha complex": (lambda f: f(10, 0.5j, 3), "alpha must be real numbers", "0.5j"),
-    "generations bool": (lambda f: f(10, 0.5, True), "generations must be real numbers", "True"),
+    "generations bool": (lambda f: f(10, 0.5, True), "generations must be a whole number", "True"),
 }
 
 
@@ -136,7 +136,7 @@ def test_exact():
             "3",
             error=TypeError,
         )
-    bad(lambda: exact.l2_risk([P, P], PLAN), "p must have 1 axis", "(2, 2)")
+    bad(lambda: exact.l2_risk([P, P], PLAN), "p must have exactly 1 axis", "(2, 2)")
     bad(lambda: exact.covariance(P, PLAN, 4), "t must lie in [-4, 3]", "4")
     bad(lambda: exact.covariance(P, PLAN, 1.0), "t must be a whole number", "1.0", error=TypeError)
     bad(lambda: exact.covariance(P, PLAN, True), "t must be a whole number", error=TypeError)
@@ -163,10 +163,10 @@ def test_engine():
         "'plan'",
         error=TypeError,
     )
-    bad(lambda: c.simulate(model, [P, P], PLAN), "target must have 1 axis", "(2, 2)")
+    bad(lambda: c.simulate(model, [P, P], PLAN), "target must have exactly 1 axis", "(2, 2)")
     bad(lambda: c.simulate(model, P, PLAN, replications=0), "replications must be", "0")
     bad(lambda: c.simulate(model, P, PLAN, replications=2.5), "replications must be", "2.5")
-    bad(lambda: c.simulate(model, P, PLAN, n_jobs=0), "n_jobs must not be 0")
+    bad(lambda: c.simulate(model, P, PLAN, n_jobs=0), "n_jobs must be 1 to 4096", "0")
     bad(lambda: c.simulate(model, P, PLAN, progress=1), "progress must be", "1", error=TypeError)
     bad(lambda: c.simulate(model, P, PLAN, record={}), "record must be a dict", error=TypeError)
     bad(
@@ -213,6 +213,15 @@ def test_result():
     bad(lambda: c.Result(PLAN, {}), "values must be a dict", error=TypeError)
     bad(lambda: c.Result(PLAN, {"a": ok.T}), "values['a'] must have shape", "(2, 4)")
     bad(lambda: c.Result(PLAN, {"a": ok, "b": ok[:, :1]}), "values must all have one shape")
+    bad(lambda: c.Result(PLAN, {1: ok}), "values must have names of type str", "1", error=TypeError)
+    bad(lambda: c.Result(PLAN, {"a": ok * NAN}), "values['a'] must be numbers, found NaN")
+    bad(lambda: c.Result(PLAN, {"a": ok + 1j}), "values['a'] must be real", error=TypeError)
+    bad(lambda: c.Result(PLAN, {"a": ok}, seed="x"), "seed must be whole", "'x'", error=TypeError)
+    bad(lambda: c.Result.load(1), "path must be a str or a path", "1", error=TypeError)
+    good = c.Result(PLAN, {"a": ok})
+    bad(lambda: good.save(None), "path must be a str", "None", error=TypeError)
+    bad(lambda: good.save("no/where.npz"), "path must be in a folder", error=FileNotFoundError)
+    bad(lambda: good.save("."), "path must name a file", error=IsADirectoryError)
     bad(lambda: c.Result(PLAN, {"a": ok}).quantile(2), "q must lie in [0, 1]", "2.0")
     bad(
         lambda: c.Result(PLAN, {"a": ok}).quantile([[0.5]]),
@@ -222,10 +231,10 @@ def test_result():
 
 
 def test_targets(tmp_path):
-    bad(lambda: targets.zipf(0), "K must be whole", "0")
+    bad(lambda: targets.zipf(0), "K must be a whole number", "0")
     bad(lambda: targets.zipf(3, -1), "s must be at least 0", "-1")
-    bad(lambda: targets.words(0), "k must be whole", "0")
-    bad(lambda: targets.words(10**9), "k must be at most", "1000000000")
+    bad(lambda: targets.words(0), "k must be a whole number", "0")
+    bad(lambda: targets.words(10**9), "k must be at most", "distinct words", "1000000000")
     bad(lambda: targets.words(3, 7), "files must be a path", "7", error=TypeError)
     bad(lambda: targets.words(3, [7]), "files must be a path", "7", error=TypeError)
     bad(lambda: targets.words(3, []), "files must", "none")
@@ -250,5 +259,53 @@ def test_plot_and_book():
     bad(lambda: plot.label(3, 0, 0), "text must be a str", "3", error=TypeError)
     bad(lambda: book.check([1.0], [1.0]), "samples must have shape", "(1,)")
     bad(lambda: book.check([[1.0, 2.0]], [1.0, 2.0]), "theory must have shape (1,)", "(2,)")
-    bad(lambda: book.check([[1.0, 2.0]], [1.0], at=[1]), "at must lie in", "1")
-    bad(lambda: book.check([[1.0, 2.0]], [1.0], false_alarm=2), "false_alarm must lie in", "2")
+    bad(lambda: book.check([[1.0, 2.0]], [1.0], at=[1]), "at must be a list", "[0, 0]", "[1]")
+    bad(lambda: book.check([[1.0, 2.0]], [1.0], at=[]), "at must be", "[]")
+    bad(lambda: book.check([[1.0, 2.0]], [1.0], at=1), "at must be", "1")
+    bad(lambda: book.check([[1.0, 2.0]], [1.0], at=["a"]), "at must be", error=TypeError)
+    bad(lambda: book.check([[1.0, 2.0]], [1.0], at=[0], false_alarm=2), "false_alarm must", "2")
+    bad(lambda: book.check([[1.0, 2.0]], [1.0], at=[0], planted=-0.5), "planted must", "-0.5")
+    bad(lambda: plot.theory([]), "curve must have shape (T + 1,)", "(0,)")
+    bad(lambda: plot.theory([1.0], name=3), "name must be a str", "3", error=TypeError)
+    bad(lambda: plot.theory([1.0], ax=3), "ax must be matplotlib Axes", "3", error=TypeError)
+    bad(lambda: plot.label("a", NAN, 1), "x must be finite", "nan")
+    bad(lambda: plot.label("a", 1, 1, offset=3), "offset must be a pair", "()")
+    assert plot.theory([1.0, 2.0], lw=2).lines[-1].get_linewidth() == 2
+
+
+def test_no_number_slips_through():
+    """Masks, hidden booleans, integers beyond float64, shares that round away."""
+    bad(lambda: c.mixture(10, np.ma.masked, 2), "alpha", "without a mask", error=TypeError)
+    bad(lambda: c.replace([10, True, 10], 2), "n must be real numbers", "True", error=TypeError)
+    bad(lambda: c.replace(2**53 + 1, 2), "n must be", "2**53", str(2**53 + 1))
+    bad(lambda: c.replace(10**30, 2), "n must be numbers below 2**63")
+    bad(lambda: c.mixture(10, 1e-12, 2, mixing="stratified"), "alpha * n must be whole")
+    bad(lambda: c.mixture(10, 1 - 1e-12, 2, mixing="stratified"), "alpha * n must be whole")
+    bad(lambda: c.mixture(c.power(1, 400), 0.5, 10), "n(t) must be finite", "inf")
+    bad(lambda: c.mixture(10, lambda t: 2 / t, 3), "found alpha(1) = 2.0")
+    masked = np.ma.array(P, mask=[True, False])
+    bad(lambda: c.simulate(c.Categorical(), masked, PLAN), "target", "mask", error=TypeError)
+    for long in (["a"] * 10**5, lambda t: None):
+        with pytest.raises(TypeError) as caught:
+            c.replace(long, 10**5 - 1)
+        assert len(str(caught.value)) < 300
+
+
+def test_what_a_model_or_target_returns_is_checked():
+    model = c.Categorical()
+
+    class One:
+        def sample(self, n, rng):
+            return model.sample(np.array([P]), n[:1], rng)
+
+    loop = c.iterate(model, One(), PLAN, replications=4)
+    bad(lambda: next(loop), "model and target must give finite parameters of shape (4, ...)")
+    theta, n, rng = np.array([[0.5, 0.4]]), np.array([3]), np.random.default_rng(1)
+    bad(lambda: model.sample(theta, n, rng), "theta must be probabilities")
+    data = model.sample(np.array([P]), n, rng)
+    bad(lambda: model.pool(data, data, 2), "share must lie in [0, 1]", "2")
+    bad(lambda: model.sample_mixture(np.array([P]), P, 2, n, rng), "alpha must lie in [0, 1]", "2")
+    bad(lambda: c.Categorical(add=1e300), "add must be at most 2**53", "1e+300")
+    bad(lambda: c.simulate(model, One, PLAN), "target must be", error=TypeError)
+    masked = {"x": lambda theta: np.ma.array(theta[:, 0])}
+    bad(lambda: c.simulate(model, P, PLAN, record=masked), "record['x']", "mask", error=TypeError)

@@ -181,9 +181,28 @@ def test_record_what_you_like():
         )
 
 
+def test_a_record_cannot_change_the_loop():
+    def meddle(theta):
+        theta[:] = [1, 0, 0]
+        return theta[:, 0]
+
+    with pytest.raises(ValueError, match="read-only"):
+        c.simulate(c.Categorical(), SKEW, c.replace(10, 2), record={"x": meddle})
+
+
+def test_a_seed_sequence_is_left_as_it_was():
+    seed = np.random.SeedSequence(5)
+    runs = [c.simulate(c.Categorical(), SKEW, c.replace(10, 2), rng=seed) for _ in range(2)]
+    np.testing.assert_array_equal(runs[0].values["l2"], runs[1].values["l2"])
+    assert seed.n_children_spawned == 0
+
+
 def test_progress_bar_on_request(capfd):
-    c.simulate(c.Categorical(), SKEW, c.replace(10, 4), replications=5, progress=False)
+    p, plan = c.targets.zipf(2000), c.replace(10**6, 300)
+    c.simulate(c.Categorical(), p, plan, progress=False, rng=1)
     assert capfd.readouterr().err == ""
+    c.simulate(c.Categorical(), p, plan, progress=True, rng=1)  # lasts for over a second
+    assert "generation" in capfd.readouterr().err
 
 
 def test_memory_grows_neither_with_n_nor_with_replications():

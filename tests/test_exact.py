@@ -337,6 +337,17 @@ def test_C6_stratified_saves_the_count_variance():
     assert saved == pytest.approx(a * (1 - a) * (1 / n) / n, rel=1e-9)
 
 
+def test_B4_vanishing_shares_stay_finite():
+    for plan in (c.filtered(100, c.geometric(1, 0.5), 1200), c.filtered(100, 5e-324, 2)):
+        rho = exact.inflation(plan)
+        assert np.isfinite(rho).all() and (rho > 0).all() and (rho <= 1).all()
+
+
+def test_C4_one_sample_a_generation():
+    for alpha in (1e-3, 1e-12, 1e-17):  # n = n_0 = 1: rho = 1, v = alpha (2 - alpha), gain 1 / 2
+        assert c.aware(1, alpha, 1).gain[1] == pytest.approx(1 / 2, rel=1e-9)
+
+
 def test_sizes_of_the_web_stay_finite():
     plan = c.mixture(10**15, 1e-12, 1000)
     rho = exact.inflation(plan)

@@ -41,3 +41,14 @@ def test_edges():
     assert metrics.entropy(dead) == 0 and metrics.heterozygosity(dead) == 0
     for name in ("l1", "l2", "tv", "kl", "kl_reverse", "chi_square"):
         assert getattr(metrics, name)(THETA, THETA).max() < 1e-15
+
+
+def test_no_digits_are_lost_near_the_target():
+    d = 1e-9
+    assert metrics.kl([0.5 + d, 0.5 - d], [0.5, 0.5]) == pytest.approx(2 * d**2, rel=1e-6)
+    assert metrics.kl_reverse([0.5 + d, 0.5 - d], [0.5, 0.5]) == pytest.approx(2 * d**2, rel=1e-6)
+    assert metrics.kl([1e-320, 1], [0.5, 0.5]) == pytest.approx(
+        0.5 * (np.log(0.5) - np.log(1e-320)) + 0.5 * np.log(0.5)
+    )
+    assert metrics.chi_square([1e-170, 1], [0, 1]) == np.inf
+    assert exact.heterozygosity([1 + 9e-10]) == 0 and metrics.entropy([1 + 9e-10]) == 0

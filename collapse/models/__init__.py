@@ -7,7 +7,8 @@
 ``fit(data, previous=None) -> theta``
     Without samples the previous model stays.
 
-Only the model looks inside theta and data. A model that takes an array of parameters as its target
+Data have an attribute ``size`` (R,), their effective number of samples. Only the model looks inside
+theta and at the rest of the data. A model that takes an array of parameters as its target
 checks it in ``parameters(target) -> theta`` of one replication, and names in
 ``default_record(target)`` what `simulate` records. Optional: ``sample_mixture(theta, target, alpha,
 n, rng)``, a faster draw of an unlabelled mixture with the same law, and ``empirical(data)``, the

@@ -39,8 +39,8 @@ class Categorical:
     Examples
     --------
     >>> import numpy as np
-    >>> model = Categorical()
-    >>> tokens = model.sample(np.array([[0.5, 0.5, 0.0]]), np.array([4]), np.random.default_rng(1))
+    >>> model, rng = Categorical(), np.random.default_rng(1)
+    >>> tokens = model.sample(np.array([[0.5, 0.5, 0.0]]), np.array([4]), rng)
     >>> model.fit(tokens).tolist()
     [[0.5, 0.5, 0.0]]
     """
@@ -48,10 +48,16 @@ class Categorical:
     add: float = 0.0
 
     def __post_init__(self):
-        object.__setattr__(self, "add", _check.number("add", self.add, least=0))
+        add = _check.number("add", self.add, least=0)
+        if add > _check.LARGEST_WHOLE:
+            raise ValueError(f"add must be at most 2**53, found {add}")
+        object.__setattr__(self, "add", add)
 
     def sample(self, theta, n, rng):
         """Draw n (R,) tokens from theta (R, K)."""
+        off = abs(theta.sum(axis=1) - 1).max()
+        if not off <= _check.PROBABILITY_TOLERANCE or theta.min() < 0:
+            raise ValueError(f"theta must be probabilities over the last axis, found {theta}")
         counts = rng.multinomial(n, theta)
         # Rounding in the sampler can leave a draw over for the last token. Where that token is
         # impossible the draw goes to the most likely one: a lost token stays lost.
@@ -64,10 +70,13 @@ class Categorical:
 
     def sample_mixture(self, theta, target, alpha, n, rng):
         """Draw n tokens from alpha target + (1 - alpha) theta in one multinomial."""
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie in [0, 1], found {alpha}")
         return self.sample(alpha * target + (1 - alpha) * theta, n, rng)
 
     def pool(self, a, b, share):
         """Weight `share` on b and the rest on a; the sizes combine by Kish's formula."""
+        share = _check.fraction("share", share)
         weight_a = np.where(a.size > 0, 1.0 - share, 0.0)
         weight_b = np.where(b.size > 0, share, 0.0)
         total = np.maximum(weight_a + weight_b, np.finfo(float).tiny)

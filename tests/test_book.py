@@ -145,7 +145,9 @@ def test_every_figure_has_a_caption_a_name_and_a_description(chapter):
         alt = image.get("alt") or ""
         assert len(alt) >= 40, f"alt text of 40 characters or more; {where}"
         assert " " in alt.strip() and not re.search(r"\.(svg|png)$", alt), where
-        assert len(figure.get("caption") or "") >= 20, f"caption; {where}"
+        caption = figure.get("caption") or ""
+        assert len(caption) >= 20, f"caption; {where}"
+        assert not re.search(r"[\x00-\x08\x0b-\x1f]", alt + caption), f"\\ for \\\\; {where}"
         assert re.fullmatch(r"fig-[\w-]+", figure.get("name") or ""), f"name: fig-...; {where}"
         assert isinstance(image.get("classes", ""), str), f"classes is a string; {where}"
 

@@ -3,6 +3,7 @@
 The standard library only: it runs before anything is installed.
 """
 
+import hashlib
 import os
 import re
 import subprocess
@@ -76,6 +77,18 @@ def aloud(command):
             print(line if terminal else uncoloured(line), end="", flush=True)
             last = line.strip() or last
     return process.returncode, uncoloured(last).strip("= ")
+
+
+def fingerprint(*folders):
+    """Hash of every file in the folders, hidden and built ones left out."""
+    total = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            inside = path.relative_to(folder).parts
+            made = any(p[0] == "." or p in ("_build", "__pycache__") for p in inside)
+            if path.is_file() and not made and not any(p.endswith(".egg-info") for p in inside):
+                total.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    return total.hexdigest()
 
 
 def uncoloured(text):

@@ -117,7 +117,7 @@ def test(_):
     pages = unless_passed(
         "[4/4] checking the built pages in a browser",
         ["pytest", "-rs", "tests/test_pages.py"],
-        fingerprint(html, ROOT / "tests"),
+        fingerprint(html / "book", ROOT / "book", ROOT / "tests"),
         "a check of the built pages failed, see above; after mending: make test",
     )
     if "skipped" in pages:

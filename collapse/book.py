@@ -32,7 +32,7 @@ def style():
             "axes.spines.right": False,
             "axes.spines.top": False,
             "figure.constrained_layout.use": True,
-            "figure.figsize": (5.8, 3.6),
+            "figure.figsize": (5.2, 3.4),
             "font.size": 11.5,
             "lines.linewidth": 1.8,
             "svg.fonttype": "path",

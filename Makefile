@@ -57,7 +57,7 @@ do-%: always
 	  echo "$$reason" > $(ADVICE); \
 	else \
 	  ADVICE=$(ADVICE) "$$python" book/build.py $* $(PAGE) || [ -s $(ADVICE) ] || \
-	  echo 'It stopped before its end; the lines above say why. Mend that, then: make $*' > $(ADVICE); \
+	  echo 'It stopped before its end; the lines above say why. Mend that, then: make $*$(if $(PAGE), PAGE=$(PAGE))' > $(ADVICE); \
 	fi
 
 always:

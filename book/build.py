@@ -32,7 +32,7 @@ def set_up():
     wanted = wanted.hexdigest()
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     python = VENV / "bin" / "python"
-    good = stamp.exists() and (inside or (VENV / "lib" / version).exists())
+    good = stamp.exists() and python.exists() and (inside or (VENV / "lib" / version).exists())
     if not (good and stamp.read_text() == wanted):
         if not good:
             with step(f"[set-up] making .venv with Python {sys.version.split()[0]}"):
@@ -95,11 +95,12 @@ def page(names):
     from execute import run_notebooks
     from plain import chapters
 
-    others = []
-    if notebook.with_suffix(".md") in chapters():
-        *_, others = run_notebooks("[1/2]", only=notebook)
+    only = notebook if notebook.with_suffix(".md") in chapters() else ""
+    *_, others = run_notebooks("[1/2]", only=only)
     out = build_pages("[2/2]", BUILD / "page", False, [str(o.with_suffix(".md")) for o in others])
-    return f"{took()}. The page is at {(out / 'book' / f'{name}.html').as_uri()}"
+    if others:
+        print("A preview: chapters not run yet stand without their results; make book runs them.")
+    return f"{took()}. The preview is at {(out / 'book' / f'{name}.html').as_uri()}"
 
 
 def test(_):
@@ -182,7 +183,12 @@ def main():
         if len(sys.argv) < 2 or sys.argv[1] not in commands:
             raise Stop("python book/build.py " + "|".join(commands))
         set_up()
-        print(commands[sys.argv[1]](sys.argv[2:]))
+        try:
+            print(commands[sys.argv[1]](sys.argv[2:]))
+        except ModuleNotFoundError as error:
+            (VENV / "complete").unlink(missing_ok=True)  # so that the next run makes it anew
+            raise Stop(f"the environment .venv is damaged ({error}); run the same command again, "
+                       "which makes it anew") from error  # fmt: skip
     except Stop as stop:
         # make prints the advice itself, last; without make it is printed here
         place = os.environ.get("ADVICE")

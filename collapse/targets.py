@@ -6,6 +6,7 @@ differ a little between Python builds, so `Words.source` says which one was read
 """
 
 import ast
+import os
 import platform
 import re
 import sysconfig
@@ -146,6 +147,11 @@ def _count_files(files):
 def _read(path):
     try:
         return Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise type(error)(
+            f"files must be text files that can be read, found {str(path)!r}, looked for from "
+            f"{os.getcwd()!r}: {error.strerror}"
+        ) from None
     except UnicodeDecodeError as error:
         raise ValueError(f"files must be UTF-8 text, found {Path(path).name}: {error}") from None
 

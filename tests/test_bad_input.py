@@ -246,7 +246,13 @@ def test_targets(tmp_path):
     )
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
     bad(lambda: targets.words(1, [tmp_path / "latin.txt"]), "files must be UTF-8", "latin.txt")
-    bad(lambda: targets.words(1, tmp_path / "none.txt"), "none.txt", error=FileNotFoundError)
+    bad(
+        lambda: targets.words(1, tmp_path / "none.txt"),
+        "files",
+        "none.txt",
+        error=FileNotFoundError,
+    )
+    bad(lambda: targets.words(1, tmp_path), "files must be text files", error=IsADirectoryError)
 
 
 def test_plot_and_book():

@@ -66,7 +66,7 @@ def run_notebooks(head, only=None):
         if not result[name][1].exists() and only in (None, name):
             to_run.append(name)
     if not to_run:
-        print(f"{head} nothing to run: the notebooks are unchanged since their last run")
+        print(f"{head} nothing to run: no code, or unchanged since its last run")
     else:
         shutil.rmtree(RUN, ignore_errors=True)
         for name in to_run:
@@ -85,8 +85,9 @@ def run_notebooks(head, only=None):
             failed = [name for name in to_run if not keep(RUN / name, result[name][1])]
         if code or failed:
             raise Stop(advice_for(failed))
-    for path in set(DONE.glob("*.ipynb")) - {path for _, path in result.values()}:
-        path.unlink()
+    if only is None:
+        for path in set(DONE.glob("*.ipynb")) - {path for _, path in result.values()}:
+            path.unlink()
     for name, (clean, path) in result.items():
         if not path.exists():
             continue

@@ -48,7 +48,8 @@ def inflation(plan):
     TypeError
         If `plan` is not a Plan.
 
-    Source: Bakshi and Chakraborty (2026) for `mixture`; Claims A2, B1, B4, B8, C1, C4, C5, C6.
+    Source: Bakshi and Chakraborty (2026) for `mixture`; Claims A2, A5, A6, B1, B2, B4,
+    B5, B8, C1, C4, C5, C6.
 
     Examples
     --------
@@ -184,7 +185,7 @@ def plateau(alpha, n):
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Claim A4.
+    Source: Claims A4, B2, B3.
 
     Examples
     --------

@@ -177,7 +177,8 @@ def simulate(
     runs = [(model, known, plan, record, *pair) for pair in zip(sizes, children, strict=True)]
     hidden = None if progress is None else not progress  # None: hidden unless on a terminal
     steps = plan.n.size
-    with tqdm(total=len(runs) * steps, disable=hidden, delay=1, unit="generation") as bar:
+    delay = 0 if progress else 1  # seconds; asked for, the bar comes at once
+    with tqdm(total=len(runs) * steps, disable=hidden, delay=delay, unit="generation") as bar:
         if jobs == 1:
             parts = [_record(*run, bar.update) for run in runs]
         else:

@@ -8,7 +8,7 @@ function such as `mixture` resolves schedules into a `Plan`; `simulate` runs the
 computes what it must give.
 """
 
-from collapse import exact, metrics, targets
+from collapse import asymptotics, bounds, design, exact, metrics, targets
 from collapse.engine import iterate, simulate
 from collapse.models import Categorical
 from collapse.plans import (
@@ -19,6 +19,7 @@ from collapse.plans import (
     filtered,
     mixture,
     replace,
+    subsampled,
     weighted,
 )
 from collapse.result import Result
@@ -32,7 +33,10 @@ __all__ = [
     "Result",
     "accumulate",
     "anchored",
+    "asymptotics",
     "aware",
+    "bounds",
+    "design",
     "exact",
     "filtered",
     "geometric",
@@ -42,6 +46,7 @@ __all__ = [
     "power",
     "replace",
     "simulate",
+    "subsampled",
     "targets",
     "weighted",
 ]

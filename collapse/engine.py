@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from collapse import _check
-from collapse.plans import Plan, real_counts
+from collapse.plans import real_counts
 from collapse.result import Result
 
 __all__ = ["iterate", "simulate"]
@@ -75,7 +75,7 @@ def iterate(model, target, plan, *, replications=1, rng=None):
 def _generations(model, target, plan, R, rng):
     data = target.sample(np.full(R, plan.n[0]), rng)
     theta = _fit(model, data, R)
-    yield 0, theta
+    yield 0, theta  # trained on all its data, also where later ones are subsampled
     if plan.real == "fixed":
         target = At(model, model.empirical(data))
     for t in range(1, plan.n.size):
@@ -83,7 +83,8 @@ def _generations(model, target, plan, R, rng):
         # a gain of 1 forgets the past, unless a filtered batch may turn out empty
         keeps = plan.gain[t] < 1 or plan.real_weight is not None
         data = model.pool(data, batch, plan.gain[t] * (batch.size > 0)) if keeps else batch
-        theta = _fit(model, data, R, previous=theta)
+        used = model.subsample(data, np.full(R, plan.n[t]), rng) if plan.subsample else data
+        theta = _fit(model, used, R, previous=theta)
         yield t, theta
 
 
@@ -227,10 +228,11 @@ def _target(model, target):
 
 
 def _check_plan(model, plan):
-    if not isinstance(plan, Plan):
-        raise TypeError(f"plan must be a collapse.Plan, found {plan!r}")
+    _check.plan(plan)
     if plan.real == "fixed" and not hasattr(model, "empirical"):
         raise TypeError(f"model needs a method empirical where real='fixed', found {model!r}")
+    if plan.subsample and not hasattr(model, "subsample"):
+        raise TypeError(f"model needs a method subsample for this plan, found {model!r}")
 
 
 def _check_record(model, target, known, record):

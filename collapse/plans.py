@@ -15,7 +15,17 @@ import numpy as np
 from collapse import _check
 from collapse.schedules import resolve_shares, resolve_sizes
 
-__all__ = ["Plan", "accumulate", "anchored", "aware", "filtered", "mixture", "replace", "weighted"]
+__all__ = [
+    "Plan",
+    "accumulate",
+    "anchored",
+    "aware",
+    "filtered",
+    "mixture",
+    "replace",
+    "subsampled",
+    "weighted",
+]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -43,6 +53,9 @@ class Plan:
         again with replacement.
     mixing : {"iid", "stratified"}
         Whether the number of real samples is Binomial(n_t, alpha_t) or exactly alpha_t n_t.
+    subsample : bool
+        Whether the model is fitted to n_t of all data so far, drawn without replacement, in place
+        of all of them. Needs the gain n_t / (n_0 + ... + n_t) of `accumulate`.
 
     Raises
     ------
@@ -61,6 +74,7 @@ class Plan:
     real_weight: np.ndarray | None = None
     real: str = "fresh"
     mixing: str = "iid"
+    subsample: bool = False
 
     def __post_init__(self):
         n = _check.whole_array("n", self.n)
@@ -82,6 +96,11 @@ class Plan:
                     f"found {weight[weight != 1][0]}"
                 )
             fields["real_weight"] = weight
+        if not isinstance(self.subsample, (bool, np.bool_)):
+            raise TypeError(f"subsample must be True or False, found {self.subsample!r}")
+        object.__setattr__(self, "subsample", bool(self.subsample))
+        if self.subsample:
+            _check_subsample(self, n, fields["gain"])
         for name, array in fields.items():
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -93,13 +112,15 @@ class Plan:
 
     def __reduce__(self):  # copies and pickles are checked and read-only too
         arrays = (self.n, self.alpha, self.gain, self.real_weight)
-        return Plan, (*arrays, self.real, self.mixing)
+        return Plan, (*arrays, self.real, self.mixing, self.subsample)
 
     def __repr__(self):
         weight = "" if self.real_weight is None else f", real_weight={_short(self.real_weight)}"
+        subsample = ", subsample=True" if self.subsample else ""
         return (
             f"Plan(T={self.generations}, n={_short(self.n)}, alpha={_short(self.alpha)}, "
-            f"gain={_short(self.gain)}{weight}, real={self.real!r}, mixing={self.mixing!r})"
+            f"gain={_short(self.gain)}{weight}, real={self.real!r}, mixing={self.mixing!r}"
+            f"{subsample})"
         )
 
 
@@ -208,7 +229,38 @@ def accumulate(n, generations, *, alpha=0.0, mixing="iid"):
     [1.0, 0.5, 0.33, 0.25]
     """
     n, alpha = _resolve(n, alpha, generations)
-    return Plan(n, alpha, gain=n / np.cumsum(n, dtype=np.float64), mixing=mixing)
+    return Plan(n, alpha, gain=_keep_all(n), mixing=mixing)
+
+
+def subsampled(n, generations, *, alpha=0.0):
+    """Keep all data so far, train on n_t of them, drawn without replacement: constant work.
+
+    Parameters
+    ----------
+    n, generations
+        As in `mixture`.
+    alpha : number, (T+1,) array or function of t
+        As in `mixture`; by default no fresh real data after generation 0.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Kazdan et al. (2024); Claim C7.
+
+    Examples
+    --------
+    >>> plan = subsampled(100, 3)
+    >>> plan.gain.round(2).tolist(), plan.subsample
+    ([1.0, 0.5, 0.33, 0.25], True)
+    """
+    n, alpha = _resolve(n, alpha, generations)
+    return Plan(n, alpha, gain=_keep_all(n), subsample=True)
 
 
 def filtered(n, alpha, generations):
@@ -340,6 +392,26 @@ def anchored(n, alpha, generations):
     """
     n, alpha = _resolve(n, alpha, generations)
     return Plan(n, alpha, real="fixed")
+
+
+def _keep_all(n):
+    """The gain n_t / (n_0 + ... + n_t) of a loop that trains on all data so far."""
+    return n / np.cumsum(n, dtype=np.float64)
+
+
+def _check_subsample(plan, n, gain):
+    if plan.real != "fresh" or plan.mixing != "iid" or plan.real_weight is not None:
+        raise ValueError(
+            "subsample needs fresh real data, iid mixing and no real_weight, found "
+            f"real={plan.real!r}, mixing={plan.mixing!r}, real_weight={plan.real_weight!r}"
+        )
+    wrong = abs(gain / _keep_all(n) - 1) > 1e-12
+    if wrong.any():
+        t = int(np.argmax(wrong))
+        raise ValueError(
+            f"gain must be n_t / (n_0 + ... + n_t) where subsample is True, found gain[{t}] = "
+            f"{gain[t]}"
+        )
 
 
 def _resolve(n, alpha, generations):

@@ -132,6 +132,7 @@ class Result:
             raise IsADirectoryError(f"path must name a file, found the folder {str(path)!r}")
         head = {"format": FORMAT, "seed": self.seed, "names": list(self.values)}
         head |= {"real": self.plan.real, "mixing": self.plan.mixing}
+        head |= {"subsample": self.plan.subsample}
         head |= {"labelled": self.plan.real_weight is not None}
         arrays = {name: getattr(self.plan, name) for name in ARRAYS}
         if not head["labelled"]:
@@ -182,11 +183,12 @@ class Result:
             raise ValueError(f"its names must be a list without repeats, found {names!r}")
         fields = ARRAYS if head.get("labelled") else ARRAYS[:-1]
         missing = {*fields, *(f"value{i}" for i in range(len(names)))} - set(archive)
-        if missing or not {"seed", "real", "mixing", "labelled"} <= set(head):
+        if missing or not {"seed", "real", "mixing", "labelled", "subsample"} <= set(head):
             raise ValueError(f"it lacks {sorted(missing) or 'a part of its head'}")
         plan = {name: archive[name] for name in fields}
         values = {name: archive[f"value{i}"] for i, name in enumerate(names)}
-        return cls(Plan(**plan, real=head["real"], mixing=head["mixing"]), values, head["seed"])
+        options = {name: head[name] for name in ("real", "mixing", "subsample")}
+        return cls(Plan(**plan, **options), values, head["seed"])
 
     def __repr__(self):
         shape = f"{self.plan.n.size} generations x {self.replications} replications"

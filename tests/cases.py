@@ -21,6 +21,8 @@ TINY = {  # n <= 4, exact binary shares: enumerated in rational arithmetic
     "aware": c.aware([2, 3, 2], 0.5, 2),
     "aware, capped": c.aware([1, 4, 4], [1, 0.75, 0.5], 2),
     "anchored": c.anchored([2, 3, 2, 3], [1, 0.5, 0.25, 0], 3),
+    "subsampled": c.subsampled([2, 3, 2], 2),
+    "subsampled, fresh, shrinking": c.subsampled([3, 1, 2, 1], 3, alpha=0.25),
     "filtered, gain that changes": c.Plan(
         n=[2, 2, 2, 2], alpha=[1, 0.25, 0.25, 0.5], gain=[1, 1, 0.5, 0.5], real_weight=[1] * 4
     ),
@@ -47,4 +49,6 @@ SIMULATED = {  # larger ones, met by simulation
     "weighted": c.weighted(60, 0.5, 12, real_weight=0.62),
     "aware": c.aware(60, 0.2, 12),
     "anchored": c.anchored(60, 0.2, 12),
+    "subsampled": c.subsampled(60, 12),
+    "subsampled, fresh": c.subsampled(lambda t: 40 + 10 * t, 12, alpha=0.2),
 }

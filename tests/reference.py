@@ -53,21 +53,39 @@ def batch_law(plan, t, target, model):
     return law
 
 
+def subsample_law(pool, total, n):
+    """{frequencies: probability} of n draws without replacement from `total` samples."""
+    counts, law = [round(x * total) for x in pool], {}
+    for drawn in product(range(n + 1), repeat=len(pool)):
+        if sum(drawn) == n:
+            ways = prod(comb(c, d) for c, d in zip(counts, drawn, strict=True))
+            if ways:
+                law[tuple(Fraction(d, n) for d in drawn)] = Fraction(ways, comb(total, n))
+    return law
+
+
 def joint_law(p, plan):
     """For t = 0..T, {(phat_0, phat_1, phat_t): probability}; phat_1 is None at t = 0."""
-    p = tuple(Fraction(x) for x in p)
-    law = {(y, None, y): chance for y, chance in batch_law(plan, 0, p, p).items()}
-    yield law
+    p, n = tuple(Fraction(x) for x in p), [int(m) for m in plan.n]
+    law = {(y, None, y, y): chance for y, chance in batch_law(plan, 0, p, p).items()}
+    yield {(first, second, model): chance for (first, second, _, model), chance in law.items()}
     for t in range(1, plan.n.size):
-        new = defaultdict(Fraction)
-        w = Fraction(float(plan.gain[t]))
-        for (first, second, model), chance in law.items():
+        new, seen = defaultdict(Fraction), defaultdict(Fraction)
+        # exact where the gain is n_t / S_t, which floats only round
+        w = Fraction(n[t], sum(n[: t + 1])) if plan.subsample else Fraction(float(plan.gain[t]))
+        for (first, second, pool, model), chance in law.items():
             target = first if plan.real == "fixed" else p
             for y, step in batch_law(plan, t, target, model).items():
-                updated = model if y is None else blend(model, y, w)
-                new[first, updated if t == 1 else second, updated] += chance * step
+                data = pool if y is None else blend(pool, y, w)
+                fits = {data: Fraction(1)}
+                if plan.subsample:
+                    fits = subsample_law(data, sum(n[: t + 1]), n[t])
+                for fit, part in fits.items():
+                    new[first, fit if t == 1 else second, data, fit] += chance * step * part
+        for (first, second, _, model), chance in new.items():
+            seen[first, second, model] += chance
         law = new
-        yield law
+        yield seen
 
 
 def mean(law, statistic):

@@ -10,6 +10,8 @@ from collapse.metrics import squared_distance
 
 __all__ = ["Categorical"]
 
+HYPERGEOMETRIC_LIMIT = 10**9  # of numpy's sampler
+
 
 class Tokens(NamedTuple):
     """Data of a Categorical: all that maximum likelihood needs of R samples."""
@@ -109,6 +111,17 @@ class Categorical:
     def empirical(self, data):
         """The law of one draw from the data, (R, K)."""
         return data.frequency
+
+    def subsample(self, data, n, rng):
+        """Draw n (R,) of the data without replacement; the data must be unweighted."""
+        if data.size.max() >= HYPERGEOMETRIC_LIMIT:
+            raise ValueError(
+                f"n must add up to less than {HYPERGEOMETRIC_LIMIT:.0e} where data are subsampled, "
+                f"found {data.size.max():.0f}"
+            )
+        counts = np.rint(data.frequency * data.size[:, None]).astype(np.int64)
+        drawn = [rng.multivariate_hypergeometric(c, m) for c, m in zip(counts, n, strict=True)]
+        return Tokens(np.array(drawn) / n[:, None], n.astype(np.float64))
 
     def default_record(self, target):
         """{"l2": squared distance to the target}."""

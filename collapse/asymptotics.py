@@ -1,0 +1,447 @@
+"""Asymptotic results: what the exact recursion and the law of the model tend to.
+
+Each function says in which limit it holds. The phase diagram is the limit of many generations;
+the Gaussian and the Dirichlet law that of large samples; the extinction curve that of tokens that
+are rare among many.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.integrate import solve_ivp
+from scipy.stats import dirichlet as scipy_dirichlet
+from scipy.stats import multivariate_normal
+
+from collapse import _check, exact
+from collapse.bounds import variance
+from collapse.plans import mixture
+
+__all__ = [
+    "Phase",
+    "Tracking",
+    "coverage",
+    "dirichlet",
+    "extinction",
+    "forgetting_time",
+    "founders",
+    "gaussian",
+    "phase",
+    "tracking",
+]
+
+MOST_GENERATIONS = 20_000  # of `founders`, whose work grows with T^2
+
+
+class Phase(NamedTuple):
+    """Where a loop ends: `regime`, the `exponent` of its decay, a `log` factor, the `limit`."""
+
+    regime: str
+    exponent: float
+    log: bool
+    limit: float
+
+
+class Tracking(NamedTuple):
+    """The moving plateau (T+1,), its relative `lag` (T+1,), and where it is a `good` guide."""
+
+    plateau: np.ndarray
+    lag: np.ndarray
+    good: np.ndarray
+
+
+def phase(a, b, c=1.0, *, n=1, n0=None):
+    """Asymptotic (t -> infinity): the fate of `mixture` with alpha_t = c t^-a and n_t = n t^b.
+
+    alpha_t is capped at 1 and n_t is rounded to whole numbers, at least 1.
+
+    Parameters
+    ----------
+    a, b : float, at least 0
+        How fast real shares fall and sample sizes grow.
+    c : float, above 0
+    n : int, at least 1
+    n0 : int, optional
+        First sample size, by default n. Given, a limit below 1 / n0 is called improvement.
+
+    Returns
+    -------
+    Phase
+        ``regime``: "collapse" (limit 1), "plateau" (limit in between), "improvement" (limit
+        below 1 / n0, if n0 is given) or "consistency" (limit 0). ``exponent`` e > 0 where
+        rho_t decays like t^-e, times log t if ``log``; else 0. ``limit`` of rho_t, relative
+        error below 1e-6; it depends on the start only where a > 1 and b > 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim B7.
+
+    Examples
+    --------
+    >>> phase(0.5, 1)
+    Phase(regime='consistency', exponent=0.5, log=False, limit=0.0)
+    >>> phase(0.5, 0.25).regime, phase(1, 1, n=100).limit
+    ('collapse', 0.004975124378109453)
+    """
+    a, b = _check.number("a", a, least=0), _check.number("b", b, least=0)
+    c, n = _check.number("c", c, above=0), _check.whole("n", n)
+    start = n if n0 is None else _check.whole("n0", n0)
+    exponent, log = 0.0, False
+    if a == 0 and b == 0:
+        limit = float(exact.plateau(min(1.0, c), n))
+    elif a <= 1 and b > a:
+        limit = 0.0
+        exponent = b - a if a < 1 else min(b - 1, 2 * c)
+        log = a == 1 and b - 1 == 2 * c
+    elif a <= 1 and b == a:
+        limit = 1 / (1 + 2 * c * n)
+    elif a > 1 and b > 1:
+        limit = _limit(a, b, c, n, start)
+    else:
+        limit = 1.0
+    regime = "collapse" if limit == 1 else "plateau"
+    if limit == 0:
+        regime = "consistency"
+    elif n0 is not None and limit < 1 / start:
+        regime = "improvement"
+    return Phase(regime, exponent, log, limit)
+
+
+def _limit(a, b, c, n, n0, T=10_000):
+    """The limit of rho_t where both 1 / n_t and alpha_t are summable.
+
+    T generations exactly, the rest as a differential equation, in the variable
+    u = t^(1 - min(a, b)) that ends at 0; the sum over t > T is an integral from T + 1/2.
+    """
+    plan = mixture(
+        lambda t: n0 if t == 0 else max(1.0, min(n * t**b, 2.0**53)),
+        lambda t: min(1.0, c * t**-a),
+        T,
+    )
+    m = min(a, b)
+
+    def rate(u, index, scale):
+        """t^m times -log(1 - x), x = scale t^-index."""
+        with np.errstate(over="ignore"):
+            t = np.float64(u) ** (-1 / (m - 1)) if u > 0 else np.inf
+            x = scale * t**-index
+            return scale * t ** (m - index) * (-np.log1p(-x) / x if x > 0 else 1.0)
+
+    def slope(u, rho):
+        return (2 * rate(u, a, c) * rho - rate(u, b, 1 / n) * (1 - rho)) / (m - 1)
+
+    first = (T + 0.5) ** (1 - m)
+    end = solve_ivp(slope, (first, 0), exact.inflation(plan)[-1:], rtol=1e-10, atol=1e-300)
+    return float(end.y[0, -1])
+
+
+def tracking(plan):
+    """Asymptotic (slow schedules): rho_t is near the moving plateau, plateau_t (1 + lag_t).
+
+    plateau_t = 1 / (1 + (n_t - 1) alpha_t (2 - alpha_t)) is where generation t pulls the error;
+    with c_t = (1 - 1/n_t)(1 - alpha_t)^2 and r_t = plateau_{t-1} / plateau_t the error lags by the
+    fraction c_t (r_t - 1) / (1 - c_t r_t), to first order.
+
+    Parameters
+    ----------
+    plan : Plan
+        Fresh real data, no labels, iid mixing, gain 1 throughout (`mixture`).
+
+    Returns
+    -------
+    Tracking
+        Arrays (T+1,). ``lag`` is inf where c_t r_t >= 1: there the plateau falls faster than the
+        error can follow. ``good`` says where the plateau alone is proved to be within 10%, by
+        d_t = c_t (r_t d_{t-1} + |r_t - 1|), d_0 = 0, a bound on |rho_t / plateau_t - 1|.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claims A4 and B6.
+
+    Examples
+    --------
+    >>> from collapse import mixture, power
+    >>> guide = tracking(mixture(power(100, 1), 0.5, 100))
+    >>> bool(guide.good[-1]), round(float(guide.lag[-1]), 4)
+    (True, 0.0034)
+    """
+    _check.forgetful(plan)
+    rest = exact.plateau(plan.alpha, plan.n)
+    c = (1 - 1 / plan.n) * (1 - plan.alpha) ** 2
+    r = np.concatenate([[1.0], rest[:-1] / rest[1:]])
+    lag = np.full(c.size, np.inf)
+    np.divide(c * (r - 1), 1 - c * r, out=lag, where=c * r < 1)
+    bound, steps = [0.0], zip(c[1:].tolist(), r[1:].tolist(), strict=True)
+    for c_t, r_t in steps:
+        bound.append(min(c_t * (r_t * bound[-1] + abs(r_t - 1)), 1e300))
+    return Tracking(rest, lag, np.array(bound) <= 0.1)
+
+
+def gaussian(p, plan, t=-1):
+    """Asymptotic (n -> infinity): phat_t is near N(p, V_t Sigma), a Gaussian AR(1) in t.
+
+    With n_t = n k_t the errors sqrt(n) (phat_t - p) tend to an autoregression with coefficients
+    1 - alpha_t and innovations N(0, Sigma / k_t); V_t is `collapse.bounds.variance`.
+
+    Parameters
+    ----------
+    p : (K,) probabilities
+    plan : Plan
+        As in `tracking`; or with a gain below 1.
+    t : int
+        Generation, 0..T; negative counts from the end.
+
+    Returns
+    -------
+    scipy.stats.multivariate_normal, frozen
+        On K coordinates that sum to 1: the covariance is singular.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E1.
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> law = gaussian([0.5, 0.5], mixture(100, 0.5, 50))
+    >>> law.cov.round(6).tolist()
+    [[0.003333, -0.003333], [-0.003333, 0.003333]]
+    """
+    p = _check.probabilities("p", p, ndim=1)
+    v = variance(_check.agnostic(plan))[_check.generation(t, plan)]
+    return multivariate_normal(p, v * (np.diag(p) - np.outer(p, p)), allow_singular=True)
+
+
+def dirichlet(p, alpha, n):
+    """Asymptotic (n -> infinity): at rest phat is near Dirichlet(theta p).
+
+    theta = (n - 1) alpha (2 - alpha) gives the exact means and covariances of the stationary
+    `mixture`; the law itself converges weakly, uniformly in alpha.
+
+    Parameters
+    ----------
+    p : (K,) probabilities, all above 0, K at least 2
+    alpha : float in (0, 1]
+        Real share, constant.
+    n : int, at least 2
+        Sample size, constant.
+
+    Returns
+    -------
+    scipy.stats.dirichlet, frozen
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E2.
+
+    Examples
+    --------
+    >>> law = dirichlet([0.5, 0.25, 0.25], 0.1, 100)
+    >>> rest = law.var()[0] / (0.5 * 0.5)
+    >>> law.mean().tolist(), bool(abs(rest / exact.plateau(0.1, 100) - 1) < 1e-12)
+    ([0.5, 0.25, 0.25], True)
+    """
+    p = _check.probabilities("p", p, ndim=1)
+    if p.size < 2 or p.min() == 0:
+        raise ValueError(f"p must have at least 2 tokens, all above 0, found {_check.short(p)}")
+    n, alpha = _check.whole("n", n, least=2), _check.number("alpha", alpha, above=0)
+    if alpha > 1:
+        raise ValueError(f"alpha must lie in (0, 1], found {alpha}")
+    return scipy_dirichlet((n - 1) * alpha * (2 - alpha) * p)
+
+
+def extinction(m, t):
+    """Asymptotic (m, t << n): P(a token seen m times at generation 0 is gone at t), `replace`.
+
+    exp(-m s_{t-1}) with s_0 = 1, s_j = 1 - exp(-s_{j-1}): a branching process in which every
+    sample has a Poisson(1) number of copies. Near exp(-2 m / t) for large t.
+
+    Parameters
+    ----------
+    m : array_like of numbers, at least 0
+        Count at generation 0.
+    t : array_like of whole numbers, at least 1
+        Broadcasts against `m`.
+
+    Returns
+    -------
+    float64, of the broadcast shape
+        Of the limit itself, to a relative error in s below 1e-8.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E4; for the time scale Suresh, Thangaraj and Khandavally (2024).
+
+    Examples
+    --------
+    >>> extinction([1, 10, 100], 10).round(4).tolist()
+    [0.8418, 0.1786, 0.0]
+    """
+    m, t = _check.real_array("m", m), _check.whole_array("t", t)
+    if m.size and m.min() < 0:
+        raise ValueError(f"m must be at least 0, found {m.min()}")
+    try:
+        np.broadcast_shapes(m.shape, t.shape)
+    except ValueError:
+        raise ValueError(f"m and t must broadcast, found shapes {m.shape} and {t.shape}") from None
+    return np.exp(-m / _inverse_survival(t - 1))
+
+
+def forgetting_time(m, q=0.5):
+    """Asymptotic (m << n): the first t at which a token seen m times is gone with chance q.
+
+    The median is near 2 m / log 2 - 1 - log(m / log 2) / 3: linear in m.
+
+    Parameters
+    ----------
+    m : array_like of numbers, above 0, at most 10^12
+        Count at generation 0.
+    q : float in (0, 1)
+
+    Returns
+    -------
+    float64 whole numbers, at least 1, of the shape of m
+        The least t with ``extinction(m, t) >= q``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E4; for the time scale Suresh, Thangaraj and Khandavally (2024).
+
+    Examples
+    --------
+    >>> forgetting_time([1, 10, 100]).tolist()
+    [2.0, 27.0, 286.0]
+    """
+    m, q = _check.real_array("m", m), _check.number("q", q)
+    if m.size and not (m.min() > 0 and m.max() <= 1e12):
+        found = m.min() if m.min() <= 0 else m.max()
+        raise ValueError(f"m must be above 0 and at most 1e12, found {found}")
+    if not 0 < q < 1:
+        raise ValueError(f"q must lie in (0, 1), found {q}")
+    y = m / -np.log(q)  # gone with chance q once 1 / s has grown to y
+    j = 2 * (y - 1)  # too late by less than log(y) / 3 + 3: 1 / s grows by more than 1 / 2 a step
+    low, high = np.maximum(np.floor(j - np.log(np.maximum(y, 1)) - 3), 0), np.maximum(j, 0)
+    high = np.ceil(high)
+    while (low < high).any():
+        middle = np.floor((low + high) / 2)
+        late = _inverse_survival(middle) >= y
+        low, high = np.where(late, low, np.minimum(middle + 1, high)), np.where(late, middle, high)
+    return low + 1
+
+
+def _inverse_survival(j, exact_to=4096):
+    """y_j = 1 / s_j, s_0 = 1, s_j = 1 - exp(-s_{j-1}).
+
+    Step by step up to 4096; beyond, y' = y + 1/2 + 1/(12 y) + O(y^-3) summed by
+    y_j - log(y_j)/6 = y_i - log(y_i)/6 + (j - i)/2 (1 + O(1 / (i j))).
+    """
+    table, s = np.ones(exact_to + 1), 1.0
+    for i in range(1, exact_to + 1):
+        s = -np.expm1(-s)
+        table[i] = 1 / s
+    j = np.asarray(j, dtype=np.float64)
+    near = table[np.minimum(j, exact_to).astype(int)]
+    beyond = np.maximum(j - exact_to, 0) / 2
+    y = near + beyond
+    for _ in range(30):  # contracts by 1 / (6 y) a round
+        y = near + beyond + np.log(y / near) / 6
+    return y
+
+
+def founders(plan):
+    """Asymptotic (n -> infinity): how many real samples generation t descends from.
+
+    Follow l lines back: alpha_s l of them end in real draws, the others meet in
+    n_{s-1} (1 - (1 - (1 - alpha_s) / n_{s-1})^l) parents. F_t / L_t -> 1 for fixed t; and
+    E F_t <= L_t for every n, since mergers are concave in l.
+
+    Parameters
+    ----------
+    plan : Plan
+        As in `tracking`; any n, at most 20,000 generations (the work grows with T^2).
+
+    Returns
+    -------
+    (T+1,) float64
+        L_t, at least the mean of the exact law.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim A7.
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> founders(mixture(10**12, 0.01, 100))[[0, 1, 100]].round(-9).tolist()
+    [1000000000000.0, 638000000000.0, 84000000000.0]
+    """
+    _check.forgetful(plan)
+    T = plan.generations
+    if T > MOST_GENERATIONS:
+        raise ValueError(f"plan must have at most {MOST_GENERATIONS} generations, found {T}")
+    n, alpha = plan.n.astype(np.float64), plan.alpha
+    lines, found = n.copy(), np.zeros(T + 1)  # of generation t, followed back to t - u
+    for u in range(T):
+        here, back = slice(1, T + 1 - u), n[: T - u]
+        late = lines[u + 1 :]
+        found[u + 1 :] += alpha[here] * late
+        with np.errstate(divide="ignore", invalid="ignore"):
+            apart = np.where(late > 0, late * np.log1p(-(1 - alpha[here]) / back), 0.0)
+        lines[u + 1 :] = -back * np.expm1(apart)
+    return found + lines
+
+
+def coverage(p, plan):
+    """Asymptotic (n -> infinity): the expected share of the target's tokens still produced.
+
+    The mean over tokens with p_k > 0 of 1 - (1 - p_k)^L_t, L_t from `founders`; never below the
+    exact value, by Jensen's inequality.
+
+    Parameters
+    ----------
+    p : (K,) probabilities
+    plan : Plan
+        As in `founders`.
+
+    Returns
+    -------
+    (T+1,) float64 in (0, 1]
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim A7.
+
+    Examples
+    --------
+    >>> from collapse import mixture, targets
+    >>> coverage(targets.zipf(50_000), mixture(10**6, 0.01, 10))[[0, 10]].round(3).tolist()
+    [0.948, 0.557]
+    """
+    p, lines = _check.probabilities("p", p, ndim=1), founders(plan)
+    p, count = np.unique(p[p > 0], return_counts=True)
+    with np.errstate(divide="ignore"):
+        logs = np.log1p(-p)
+    return np.array([count @ -np.expm1(x * logs) for x in lines]) / count.sum()

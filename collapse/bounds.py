@@ -1,0 +1,311 @@
+"""Bounds: true for every n and t, with their constants.
+
+They rest on one sum. The error of a linear statistic is a sum of independent-looking noises, one a
+generation, each discounted by what came after; V_t is the sum of their sizes,
+
+    V_t = w_t^2 / n_t + (1 - w_t alpha_t)^2 V_{t-1},      V_0 = 1 / n_0,
+
+w_t the gain, and rho_t <= V_t. What a bound gives away is measured in the book, not here.
+"""
+
+import numpy as np
+
+from collapse import _check
+from collapse.exact import inflation
+from collapse.plans import real_counts
+
+__all__ = ["deviation", "distinct", "kl", "l1", "radius", "radius_anytime", "variance"]
+
+
+def variance(plan):
+    """Bound: V_t >= rho_t; a statistic with values of spread D is D^2 V_t / 4 - sub-Gaussian.
+
+    Parameters
+    ----------
+    plan : Plan
+        Any but the filter (labels known, iid mixing), whose batch sizes are random.
+
+    Returns
+    -------
+    (T+1,) float64
+        May exceed 1, while rho_t never does.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claims B6 and E5.
+
+    Examples
+    --------
+    >>> from collapse import replace
+    >>> variance(replace(100, 3)).round(6).tolist()
+    [0.01, 0.02, 0.03, 0.04]
+    """
+    keep, noise = _noise(plan)
+    v = [0.0 if plan.real == "fixed" else 1 / int(plan.n[0])]
+    for keep_t, noise_t in zip(keep[1:].tolist(), noise[1:].tolist(), strict=True):
+        v.append(keep_t * v[-1] + noise_t)
+    v = np.array(v)
+    if plan.real == "fixed":  # V is that of the error around generation 0's sample
+        v += 1 / plan.n[0]
+    if plan.subsample:  # V is that of the pool; a draw from it adds its own noise
+        v[1:] += 1 / plan.n[1:]
+    return v
+
+
+def l1(p, plan):
+    """Bound: E ||phat_t - p||_1 <= sum_k sqrt(p_k (1 - p_k) rho_t).
+
+    At most sqrt((K_+ - 1) rho_t), K_+ the tokens of positive probability; total variation is
+    half. Where p_k >> rho_t the mean is near sqrt(2 / pi) times the bound.
+
+    Parameters
+    ----------
+    p : (K,) probabilities
+    plan : Plan
+
+    Returns
+    -------
+    (T+1,) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E5.
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> l1([0.5, 0.5], mixture(100, 0.5, 2)).round(4).tolist()
+    [0.1, 0.1117, 0.1144]
+    """
+    p = _check.probabilities("p", p, ndim=1)
+    return np.sqrt(p * (1 - p)).clip(min=0).sum() * np.sqrt(inflation(plan))
+
+
+def deviation(x, plan, *, spread=1.0):
+    """Bound: P(|f(phat_t) - f(p)| >= x) <= 2 exp(-2 x^2 / (D^2 V_t)), f a mean, D its spread.
+
+    f(p) = sum_k f_k p_k for any numbers f_k, D = max f - min f: 1 for the share of a token or of
+    a set of tokens.
+
+    Parameters
+    ----------
+    x : float, above 0
+    plan : Plan
+        As in `variance`.
+    spread : float, above 0
+        D.
+
+    Returns
+    -------
+    (T+1,) float64 in [0, 1]
+        For each t on its own; for all t at once use `radius_anytime`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E5; Hoeffding (1963).
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> deviation(0.2, mixture(100, 0.5, 2)).round(4).tolist()
+    [0.0007, 0.0033, 0.0045]
+    """
+    x = _check.number("x", x, above=0)
+    spread = _check.number("spread", spread, above=0)
+    with np.errstate(over="ignore"):
+        return np.minimum(1.0, 2 * np.exp(-2 * (x / spread) ** 2 / variance(plan)))
+
+
+def radius(delta, plan, *, spread=1.0):
+    """Bound: |f(phat_t) - f(p)| < D sqrt(V_t log(2 / delta) / 2) with chance at least 1 - delta.
+
+    The inverse of `deviation`.
+
+    Parameters
+    ----------
+    delta : float in (0, 1)
+    plan, spread
+        As in `deviation`.
+
+    Returns
+    -------
+    (T+1,) float64
+        For each t on its own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E5; Hoeffding (1963).
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> radius(0.05, mixture(100, 0.5, 2)).round(3).tolist()
+    [0.136, 0.152, 0.156]
+    """
+    return _radius(np.log(2 / _chance(delta)), plan, spread)
+
+
+def radius_anytime(delta, plan, *, spread=1.0):
+    """Bound: all t at once, |f(phat_t) - f(p)| < D sqrt(V_t log(2 (t+1)(t+2) / delta) / 2).
+
+    Without fresh real data (`replace`, `accumulate`) the error is a martingale, and the radius of
+    generation T serves every t <= T at no extra cost; of the two sequences the one that ends lower
+    is returned.
+
+    Parameters
+    ----------
+    delta : float in (0, 1)
+        The chance that any generation t = 0, 1, 2, ... leaves its radius is at most delta.
+    plan, spread
+        As in `deviation`.
+
+    Returns
+    -------
+    (T+1,) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E5; Hoeffding (1963), and Doob's maximal inequality.
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> radius_anytime(0.05, mixture(100, 0.5, 2)).round(3).tolist()
+    [0.148, 0.185, 0.201]
+    """
+    log_odds, t = np.log(2 / _chance(delta)), np.arange(_check.plan(plan).n.size)
+    every = _radius(log_odds + np.log((t + 1.0) * (t + 2.0)), plan, spread)
+    if plan.real == "fresh" and not plan.subsample and not plan.alpha[1:].any():
+        whole = np.full(t.size, _radius(log_odds, plan, spread)[-1])
+        return min(every, whole, key=lambda radius: radius[-1])
+    return every
+
+
+def distinct(plan):
+    """Bound: E #{tokens that generation t knows} <= 1 + 1 / (1/(n_t - 1) + sum_{s<t} 1/(2 n_s)).
+
+    Whatever p and K: tokens come down from infinity. Below 1 + 2 n / t at constant n.
+
+    Parameters
+    ----------
+    plan : Plan
+        Without fresh real data: `replace`.
+
+    Returns
+    -------
+    (T+1,) float64, at least 1
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E7.
+
+    Examples
+    --------
+    >>> from collapse import replace
+    >>> distinct(replace(1000, 1000))[[0, 100, 1000]].round(2).tolist()
+    [1000.0, 20.61, 3.0]
+    """
+    _check.forgetful(plan)
+    if plan.alpha[1:].any():
+        raise ValueError(f"plan must have no fresh real data after generation 0, found {plan!r}")
+    past = np.concatenate([[0.0], np.cumsum(0.5 / plan.n[:-1])])
+    own = plan.n - 1.0
+    return 1 + own / (1 + own * past)
+
+
+def kl(p, plan, *, add=1.0):
+    """Bound: E KL(p || theta_t), theta_t read out of phat_t with add-constant smoothing.
+
+    theta = (n_t phat_t + add) / (n_t + K add), never fed back; without it the mean is infinite.
+    Each token costs at most (4 log 2 - 2) E(theta_k - p_k)^2 / p_k, and p_k log(p_k / (e / K))
+    where theta_k < p_k / 2, with e = K add / (n_t + K add), which has a chance of at most
+    exp(-x^2 / (2 p_k V_t)). Asymptotically E KL = (K - 1) rho_t / 2, so the bound is 1.55 times
+    too large at best.
+
+    Parameters
+    ----------
+    p : (K,) probabilities
+    plan : Plan
+        Fresh real data, no labels, iid mixing, all data used.
+    add : float, above 0
+
+    Returns
+    -------
+    (T+1,) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim E6.
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> kl([0.5, 0.5], mixture(1000, 0.5, 2)).round(5).tolist()
+    [0.00077, 0.00096, 0.00101]
+    """
+    p, add = _check.probabilities("p", p, ndim=1), _check.number("add", add, above=0)
+    rho, v, K = inflation(_check.agnostic(plan)), variance(plan), p.size
+    p, count = np.unique(p, return_counts=True)
+    p, count = p[p > 0], count[p > 0]
+    total = np.empty(rho.size)
+    for t, n in enumerate(plan.n.tolist()):
+        e = K * add / (n + K * add)
+        close = (1 - e) ** 2 * p * (1 - p) * rho[t] + (e * (p - 1 / K)) ** 2
+        gap = (p / 2 + e * (1 / K - p / 2)) / (1 - e)  # theta < p / 2 iff phat < p - gap
+        with np.errstate(under="ignore"):
+            far = np.where(gap > p, 0.0, np.exp(-(np.minimum(gap, p) ** 2) / (2 * p * v[t])))
+        worst = p * np.log(np.maximum(p * K / e, 1.0))
+        unseen = e * (K - count.sum()) / K
+        total[t] = count @ ((4 * np.log(2) - 2) * close / p + worst * far) + unseen
+    return total
+
+
+def _chance(delta):
+    delta = _check.number("delta", delta)
+    if not 0 < delta < 1:
+        raise ValueError(f"delta must lie in (0, 1), found {delta}")
+    return delta
+
+
+def _radius(log_odds, plan, spread):
+    spread = _check.number("spread", spread, above=0)
+    return spread * np.sqrt(variance(plan) * log_odds / 2)
+
+
+def _noise(plan):
+    """keep_t and noise_t of V_t = keep_t V_{t-1} + noise_t: what `exact` has, less its refund."""
+    _check.plan(plan)
+    n, w, v = plan.n.astype(np.float64), plan.gain, plan.alpha
+    if plan.real_weight is None:
+        noise = w**2 / n
+        if plan.subsample:  # the noise of the draw from the pool comes back through the batch
+            noise[1:] += (w * (1 - v))[1:] ** 2 * np.where(np.arange(n.size - 1) > 0, 1 / n[:-1], 0)
+    elif plan.mixing == "iid":
+        raise ValueError(f"plan must have batches of known size, found the filter {plan!r}")
+    else:
+        v, n_real = plan.real_weight, real_counts(plan.n, plan.alpha)
+        noise = np.zeros(n.size)
+        for weight, count in ((v, n_real), (1 - v, plan.n - n_real)):
+            noise += np.divide(w**2 * weight**2, count, out=np.zeros(n.size), where=count > 0)
+    return (1 - w * v) ** 2, noise

@@ -1,0 +1,182 @@
+"""Designing a loop: how to spread a budget, how fast to grow, how much fresh data to buy."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from collapse import _check
+from collapse.exact import inflation
+from collapse.plans import mixture
+from collapse.schedules import resolve_shares
+
+__all__ = ["Allocation", "allocate", "critical_growth", "fresh_needed"]
+
+
+class Allocation(NamedTuple):
+    """Sizes `n` (T+1,) int64, the `continuous` optimum (T+1,), and `rho` of the last generation."""
+
+    n: np.ndarray
+    continuous: np.ndarray
+    rho: float
+
+
+def allocate(total, alpha, generations, *, of="all"):
+    """Exact: the sizes n_0..n_T of `mixture` that minimise V_T for a budget of samples.
+
+    V_T = sum_s P_s^2 / n_s, P_s = prod_{u>s} (1 - alpha_u), is within about half a percent of
+    rho_T for budgets of thousands. Of all samples: n_s proportional to P_s, V_T = (sum P_s)^2 / N.
+    Of real samples, sum alpha_s n_s: n_s proportional to P_s / sqrt(alpha_s).
+
+    Parameters
+    ----------
+    total : int
+        The budget: of samples, at least T + 1; or of real samples on average, at least
+        sum alpha_s.
+    alpha : number, (T+1,) array or function of t
+        Real share, as in `mixture`; above 0 where real samples are the budget.
+    generations : int
+        T, at least 1. The best T is 0: the horizon is imposed.
+    of : {"all", "real"}
+        What the budget counts.
+
+    Returns
+    -------
+    Allocation
+        ``n`` sums to `total`, or spends at most it on real samples; each is at least 1. For
+        ``of="all"`` it is the best in whole numbers; for "real" no further sample fits.
+        ``continuous`` is the optimum without whole numbers and without the 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim D1.
+
+    Examples
+    --------
+    >>> allocate(1000, 0.5, 3).n.tolist()
+    [67, 133, 267, 533]
+    >>> allocate(1000, 0.5, 3, of="real").n.tolist()
+    [92, 259, 519, 1038]
+    """
+    total = _check.whole("total", total)
+    T = _check.whole("generations", generations)
+    alpha, of = resolve_shares(alpha, T), _check.option("of", of, ("all", "real"))
+    cost = np.ones(T + 1) if of == "all" else alpha
+    if cost.min() == 0:
+        t = int(np.argmin(cost))
+        raise ValueError(f"alpha must be above 0 where real samples are the budget, found 0 at {t}")
+    if cost.sum() > total:
+        raise ValueError(
+            f"total must be at least {cost.sum():g}, one sample a generation, found {total}"
+        )
+    with np.errstate(divide="ignore"):
+        ahead = np.log1p(-alpha)[::-1].cumsum()[::-1]
+    P = np.exp(np.append(ahead[1:], 0.0))
+    best = P / np.sqrt(cost)
+    continuous = total * best / (cost @ best)
+    n = _whole(P, cost, total)
+    return Allocation(n, continuous, float(inflation(mixture(n, alpha, T))[-1]))
+
+
+def _whole(P, cost, total):
+    """Whole n >= 1, cost @ n <= total, of least sum P^2 / n: the next sample goes where it helps.
+
+    One more sample of generation s saves P_s^2 / (n_s (n_s + 1)). All steps that save at least
+    `price` a unit of cost are taken at once, at a price found by bisection; then one by one.
+    """
+
+    def bought(price):
+        return 1 + np.floor((np.sqrt(1 + 4 * P**2 / cost / price) - 1) / 2)
+
+    low, high = 0.0, (P**2 / cost).max()  # nothing saves more than half of high
+    for _ in range(200):
+        price = (low + high) / 2
+        if price in (low, high) or price == 0:
+            break
+        low, high = (price, high) if cost @ bought(price) > total else (low, price)
+    n = bought(high)
+    while True:
+        fits = np.flatnonzero(cost @ n + cost <= total)
+        if fits.size == 0:
+            return n.astype(np.int64)
+        saved = P[fits] ** 2 / (n[fits] * (n[fits] + 1)) / cost[fits]
+        n[fits[saved.argmax()]] += 1
+
+
+def critical_growth(alpha):
+    """Exact: (1 - alpha)^-2, the growth n_t = n_0 g^t beyond which more data buy only a constant.
+
+    Below it n_t rho_t -> 1 / (1 - g (1 - alpha)^2): samples limit. Above it rho_t falls like
+    (1 - alpha)^(2t) whatever g: what is left of the past limits.
+
+    Parameters
+    ----------
+    alpha : array_like in [0, 1]
+        Real share, constant.
+
+    Returns
+    -------
+    float64, at least 1, inf at alpha = 1, of the shape of alpha
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim D2.
+
+    Examples
+    --------
+    >>> critical_growth([0.0, 0.5]).tolist()
+    [1.0, 4.0]
+    """
+    alpha = _check.fraction("alpha", alpha)
+    with np.errstate(divide="ignore"):
+        return np.divide(1.0, (1 - alpha) ** 2)
+
+
+def fresh_needed(rho, n):
+    """Exact: the least constant real share that rests at rho or below with n samples a generation.
+
+    Solves plateau(alpha, n) = rho: alpha = 1 - sqrt(1 - (1/rho - 1)/(n - 1)).
+
+    Parameters
+    ----------
+    rho : array_like in [1/n, 1]
+        Inflation wanted at rest; 1/rho is the effective sample size.
+    n : array_like of whole numbers, at least 1
+        Samples a generation. Broadcasts against `rho`.
+
+    Returns
+    -------
+    float64 in [0, 1], of the broadcast shape
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted; below 1/n no share is enough.
+
+    Source: Claim B3.
+
+    Examples
+    --------
+    >>> round(float(fresh_needed(1 / 500, 1000)), 4)
+    0.2925
+    """
+    rho, n = _check.real_array("rho", rho), _check.whole_array("n", n)
+    try:
+        rho, n = np.broadcast_arrays(rho, n)
+    except ValueError:
+        raise ValueError(
+            f"rho and n must broadcast, found shapes {rho.shape} and {n.shape}"
+        ) from None
+    wrong = (rho * n < 1 - 1e-12) | (rho > 1)
+    if wrong.any():
+        raise ValueError(
+            f"rho must lie in [1/n, 1], found {rho[wrong].ravel()[0]} with n = "
+            f"{n[wrong].ravel()[0]}"
+        )
+    b = np.clip((1 / rho - 1) / np.maximum(n - 1, 1), 0.0, 1.0)
+    return b / (1 + np.sqrt(1 - b))  # 1 - sqrt(1 - b) without cancellation

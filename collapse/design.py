@@ -84,7 +84,8 @@ def _whole(P, cost, total):
     """Whole n >= 1, cost @ n <= total, of least sum P^2 / n: the next sample goes where it helps.
 
     One more sample of generation s saves P_s^2 / (n_s (n_s + 1)). All steps that save at least
-    `price` a unit of cost are taken at once, at a price found by bisection; then one by one.
+    `price` a unit of cost are taken at once, at a price found by bisection; then one by one, or in
+    small lots where samples are so cheap that many are left to buy.
     """
 
     def bought(price):
@@ -98,11 +99,13 @@ def _whole(P, cost, total):
         low, high = (price, high) if cost @ bought(price) > total else (low, price)
     n = bought(high)
     while True:
-        fits = np.flatnonzero(cost @ n + cost <= total)
+        left = total - cost @ n
+        fits = np.flatnonzero(cost <= left)
         if fits.size == 0:
             return n.astype(np.int64)
         saved = P[fits] ** 2 / (n[fits] * (n[fits] + 1)) / cost[fits]
-        n[fits[saved.argmax()]] += 1
+        s = fits[saved.argmax()]
+        n[s] += max(1.0, np.floor(left / cost[s] / fits.size))
 
 
 def critical_growth(alpha):

@@ -300,7 +300,8 @@ def missing(p, plan, t=-1):
         return np.exp(_log_never_seen(p, plan)[:, t])
     _lineage(plan)
     law = founders(Plan(plan.n[: t + 1], plan.alpha[: t + 1]))[-1]
-    return np.concatenate([np.exp(part) @ law[1:] for part in _powers(p, law.size - 1)])
+    lost = np.concatenate([np.exp(part) @ law[1:] for part in _powers(p, law.size - 1)])
+    return np.minimum(lost, 1.0)  # the law's own sum is off by 1e-15 or so
 
 
 def coverage(p, plan):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import collapse as c
-from collapse import book, exact, metrics, plot, targets
+from collapse import asymptotics, book, bounds, design, exact, metrics, plot, targets
 
 P = [0.5, 0.5]
 PLAN = c.mixture(10, 0.5, 3)
@@ -315,3 +315,123 @@ def test_what_a_model_or_target_returns_is_checked():
     bad(lambda: c.simulate(model, One, PLAN), "target must be", error=TypeError)
     masked = {"x": lambda theta: np.ma.array(theta[:, 0])}
     bad(lambda: c.simulate(model, P, PLAN, record=masked), "record['x']", "mask", error=TypeError)
+
+
+FILTER, POOL = c.filtered(10, 0.5, 3), c.accumulate(10, 3, alpha=0.5)
+LONG, HUGE = c.replace(10, 20_001), c.replace(10_000, 3)
+A, B, D = asymptotics, bounds, design
+THEORY = {
+    "founders labels": (lambda: exact.founders(FILTER), "plan must mix", "without labels"),
+    "founders fixed": (lambda: exact.founders(c.anchored(9, 0.5, 2)), "plan must mix fresh"),
+    "founders stratified": (
+        lambda: exact.founders(c.mixture(10, 0.5, 2, mixing="stratified")),
+        "plan must mix fresh real data, iid",
+        "stratified",
+    ),
+    "founders gain": (lambda: exact.founders(POOL), "plan must forget", "gain", "0.25"),
+    "founders subsample": (lambda: exact.founders(c.subsampled(9, 2)), "subsample=False"),
+    "founders large": (
+        lambda: exact.founders(HUGE),
+        "n must be at most 4096",
+        "10000",
+        "asymptotics.founders",
+    ),
+    "missing large": (lambda: exact.missing(P, HUGE), "n must be at most 4096", "10000"),
+    "missing t": (lambda: exact.missing(P, PLAN, 4), "t must lie in [-4, 3]", "4"),
+    "missing p": (lambda: exact.missing([0.5, 0.6], PLAN), "p must sum to 1"),
+    "coverage large": (lambda: exact.coverage(P, HUGE), "4096", "asymptotics.coverage"),
+    "coverage labels": (lambda: exact.coverage(P, FILTER), "plan must mix", "labels"),
+    "token_law share": (lambda: exact.token_law(1.5, PLAN), "p_k must lie in [0, 1]", "1.5"),
+    "token_law array": (lambda: exact.token_law(P, PLAN), "p_k must be one number", "(2,)"),
+    "token_law large": (lambda: exact.token_law(0.5, HUGE), "n must be at most 4096"),
+    "phase a": (lambda: A.phase(-1, 0), "a must be at least 0", "-1"),
+    "phase b": (lambda: A.phase(0, NAN), "b must be finite", "nan"),
+    "phase c": (lambda: A.phase(1, 1, 0), "c must be above 0", "0"),
+    "phase n": (lambda: A.phase(1, 1, n=2.5), "n must be a whole number", "2.5"),
+    "phase n0": (lambda: A.phase(1, 1, n0=0), "n0 must be a whole number", "0"),
+    "tracking labels": (lambda: A.tracking(FILTER), "plan must mix", "labels"),
+    "tracking gain": (lambda: A.tracking(POOL), "plan must forget"),
+    "gaussian t": (lambda: A.gaussian(P, PLAN, -5), "t must lie in [-4, 3]", "-5"),
+    "dirichlet zero": (lambda: A.dirichlet([1, 0], 0.1, 10), "p must have at least 2", "above 0"),
+    "dirichlet alpha": (lambda: A.dirichlet(P, 0, 10), "alpha must be above 0", "0"),
+    "dirichlet alpha high": (lambda: A.dirichlet(P, 1.1, 10), "alpha must lie in (0, 1]", "1.1"),
+    "dirichlet n": (lambda: A.dirichlet(P, 0.1, 1), "n must be", "at least 2", "1"),
+    "extinction m": (lambda: A.extinction(-1, 3), "m must be at least 0", "-1"),
+    "extinction t": (lambda: A.extinction(1, 0), "t must be whole", "at least 1", "0"),
+    "extinction shapes": (lambda: A.extinction([1, 2], [1, 2, 3]), "must broadcast", "(2,)"),
+    "forgetting m": (lambda: A.forgetting_time(0), "m must be above 0", "0"),
+    "forgetting m large": (lambda: A.forgetting_time(1e13), "at most 1e12", "10000000000000.0"),
+    "forgetting q": (lambda: A.forgetting_time(1, 1), "q must lie in (0, 1)", "1"),
+    "mean field long": (lambda: A.founders(LONG), "at most 20000 generations", "20001"),
+    "mean field gain": (lambda: A.coverage(P, POOL), "plan must forget"),
+    "variance filter": (lambda: B.variance(FILTER), "batches of known size", "filter"),
+    "deviation x": (lambda: B.deviation(0, PLAN), "x must be above 0", "0"),
+    "deviation spread": (lambda: B.deviation(1, PLAN, spread=-1), "spread must be above 0", "-1"),
+    "radius delta": (lambda: B.radius(0, PLAN), "delta must lie in (0, 1)", "0"),
+    "anytime delta": (lambda: B.radius_anytime(1.0, PLAN), "delta must lie in (0, 1)", "1.0"),
+    "kl add": (lambda: B.kl(P, PLAN, add=0), "add must be above 0", "0"),
+    "kl labels": (lambda: B.kl(P, FILTER), "plan must mix", "labels"),
+    "distinct fresh": (lambda: B.distinct(PLAN), "no fresh real data", "0.5"),
+    "l1 p": (lambda: B.l1([[0.5, 0.5]], PLAN), "p must have exactly 1 axis", "(1, 2)"),
+    "allocate total": (lambda: D.allocate(3, 0.5, 3), "total must be at least 4", "3"),
+    "allocate fraction": (lambda: D.allocate(10.5, 0.5, 3), "total must be a whole", "10.5"),
+    "allocate real": (lambda: D.allocate(9, 0, 3, of="real"), "alpha must be above 0", "0 at 1"),
+    "allocate of": (lambda: D.allocate(9, 0.5, 3, of="fake"), "of must be one of", "'fake'"),
+    "allocate T": (lambda: D.allocate(9, 0.5, 0), "generations must be", "at least 1", "0"),
+    "growth": (lambda: D.critical_growth(1.2), "alpha must lie in [0, 1]", "1.2"),
+    "fresh rho": (lambda: D.fresh_needed(0.001, 100), "rho must lie in [1/n, 1]", "0.001", "100"),
+    "fresh rho high": (lambda: D.fresh_needed(1.1, 100), "rho must lie in [1/n, 1]", "1.1"),
+    "fresh shapes": (lambda: D.fresh_needed([0.5, 0.6], [9, 9, 9]), "must broadcast", "(3,)"),
+    "subsample gain": (
+        lambda: c.Plan([4, 4], [1, 0], gain=[1, 0.4], subsample=True),
+        "gain must be n_t / (n_0 + ... + n_t)",
+        "gain[1] = 0.4",
+    ),
+    "subsample fixed": (
+        lambda: c.Plan([4, 4], [1, 0], gain=[1, 0.5], subsample=True, real="fixed"),
+        "subsample needs fresh real data",
+        "'fixed'",
+    ),
+    "subsample many": (
+        lambda: c.simulate(c.Categorical(), P, c.subsampled(10**9, 2), rng=1),
+        "n must add up to less than 1e+09",
+        "2000000000",
+    ),
+}
+THEORY_TYPES = {
+    "plan": (lambda: exact.founders("loop"), "plan must be a collapse.Plan", "'loop'"),
+    "plan variance": (lambda: B.variance(None), "plan must be a collapse.Plan", "None"),
+    "plan anytime": (lambda: B.radius_anytime(0.1, 3), "plan must be a collapse.Plan", "3"),
+    "plan gaussian": (lambda: A.gaussian(P, 3), "plan must be a collapse.Plan", "3"),
+    "missing t": (lambda: exact.missing(P, PLAN, 1.5), "t must be a whole number", "1.5"),
+    "token_law share": (lambda: exact.token_law("a", PLAN), "p_k must be real numbers", "'a'"),
+    "allocate of": (lambda: D.allocate(9, 0.5, 3, of=None), "of must be one of", "None"),
+    "subsample": (
+        lambda: c.Plan([4, 4], [1, 0], gain=[1, 0.5], subsample=1),
+        "subsample must be True or False",
+        "1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", THEORY)
+def test_theory_refuses_values(case):
+    call, *words = THEORY[case]
+    bad(call, *words)
+
+
+@pytest.mark.parametrize("case", THEORY_TYPES)
+def test_theory_refuses_types(case):
+    call, *words = THEORY_TYPES[case]
+    bad(call, *words, error=TypeError)
+
+
+def test_a_model_without_subsample_is_refused():
+    class Bare:
+        sample = pool = fit = parameters = lambda *_: None
+
+    bad(
+        lambda: c.iterate(Bare(), Bare(), c.subsampled(9, 2)),
+        "model needs a method subsample",
+        error=TypeError,
+    )

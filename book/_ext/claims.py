@@ -2,9 +2,8 @@
 
 import re
 import textwrap
-from functools import cache
 from html import escape
-from itertools import pairwise
+from itertools import permutations
 from pathlib import Path
 
 import yaml
@@ -17,15 +16,19 @@ from sphinx.util.nodes import make_refnode
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "book" / "claims.yml"
-ENTRIES = "book/reference/claims"  # the page with an entry for every claim
-WIDTH, BOX, HEIGHT, GAP, ROW = 740, 130, 44, 40, 5  # of the map, in pixels; ROW in boxes
-LANE = 10  # the room that a line needs between two boxes
+ENTRIES, MAP = "book/reference/claims", "book/theory/map"
+TIERS = ("A ", "BEC", "DFG")  # the map: parts from top to bottom, from left to right
+WIDTH, STEP, BOX, HEIGHT, GAP = 680, 110, 98, 50, 30  # in pixels; six boxes a row
+LETTERS = 16  # in a line of a box, two lines a title
 
 
 def load(file=FILE):
-    """The parts and the claims, both by their letters and numbers."""
+    """The parts by their letters, the claims by their identifiers."""
     read = yaml.safe_load(file.read_text(encoding="utf-8"))
     return read["parts"], {claim["id"]: claim for claim in read["claims"]}
+
+
+# Links
 
 
 def place(env, claim):
@@ -48,7 +51,7 @@ class Count(SphinxRole):
 
     def run(self):
         found = [claim["status"] for claim in load()[1].values()]
-        return [nodes.Text(str(found.count(self.text) if self.text != "all" else len(found)))], []
+        return [nodes.Text(str(len(found) if self.text == "all" else found.count(self.text)))], []
 
 
 class Page(SphinxDirective):
@@ -56,26 +59,31 @@ class Page(SphinxDirective):
         about = {"refdomain": domain, "reftype": kind, "reftarget": target, "refexplicit": True}
         return pending_xref("", content, refdoc=self.env.docname, refwarn=True, **about)
 
-    def links(self, ids):
-        return [self.link(x, nodes.inline("", x)) for x in ids]
+    def links(self, names):
+        return commas([self.link(name, nodes.inline("", name)) for name in names])
+
+
+def commas(values):
+    return [x for value in values for x in (nodes.Text(", "), value)][1:]
+
+
+# The page of claims
 
 
 class Table(Page):
     """Every claim: its statement, its standing, and where to look it up."""
 
     def run(self):
-        parts, claims = load()
-        tests = {}
+        (parts, claims), tests = load(), {}
         for file in [FILE, *sorted((ROOT / "tests").glob("test_*.py"))]:
             self.env.note_dependency(str(file))
             for name in re.findall(r"^def (test_\w+)", file.read_text(encoding="utf-8"), re.M):
                 tests[name] = f"tests/{file.name}::{name}"
         made = []
         for letter, title in parts.items():
-            part = nodes.section(ids=[f"part-{letter.lower()}"], names=[])
-            part += nodes.title("", f"{letter}. {title}")
-            part += [self.entry(c, tests) for c in claims.values() if c["id"][0] == letter]
-            made.append(part)
+            made.append(nodes.section("", nodes.title("", f"{letter}. {title}")))
+            made[-1]["ids"] = [f"part-{letter.lower()}"]
+            made[-1] += [self.entry(c, tests) for c in claims.values() if c["id"][0] == letter]
         return made
 
     def entry(self, claim, tests):
@@ -84,27 +92,29 @@ class Table(Page):
         title = nodes.inline("", claim["title"])
         title = title if late else self.link(claim["id"], title)
         box += nodes.paragraph("", "", nodes.strong("", claim["id"]), nodes.Text(" "), title)
-        self.state.nested_parse(StringList(claim["statement"].splitlines()), 0, box)
-        code = [nodes.literal("", name.removeprefix("collapse.")) for name in claim["functions"]]
+        self.state.nested_parse(StringList(claim["statement"].splitlines(), str(FILE)), 0, box)
+        code = {x: nodes.literal("", x.removeprefix("collapse.")) for x in claim["functions"]}
         if not late:
-            names = zip(claim["functions"], code, strict=True)
-            code = [self.link(name, text, "py", "obj") for name, text in names]
+            code = {name: self.link(name, text, "py", "obj") for name, text in code.items()}
         facts = {
             "Standing": [nodes.Text(f"{claim['status']}; {', '.join(claim['kind'])}")],
             "Rests on": self.links(claim["rests_on"]),
-            "Code": code,
-            "Tests": [nodes.literal("", tests.get(name, name)) for name in claim["tests"]],
+            "Code": commas(code.values()) or [nodes.Text(claim["without"])],
+            "Tests": commas(nodes.literal("", tests.get(x, x)) for x in claim["tests"]),
         }
         lines = nodes.field_list()
         for name, values in facts.items():
-            if values:
-                body = nodes.field_body("", nodes.paragraph("", "", *commas(values)))
-                lines += nodes.field("", nodes.field_name("", name), body)
-        return box + lines
+            body = nodes.field_body("", nodes.paragraph("", "", *values))
+            lines += [nodes.field("", nodes.field_name("", name), body)] if values else []
+        box += lines
+        return box
 
 
-class MapNode(nodes.General, nodes.Element):
-    """Stands on the page until the places of all theorems are known."""
+# The map
+
+
+class Picture(nodes.General, nodes.Element):
+    """Stands on the page until the place of every theorem is known."""
 
 
 class Map(Page):
@@ -117,21 +127,141 @@ class Map(Page):
         for name, claim in load()[1].items():
             line = nodes.paragraph("", "", *self.links([name]), nodes.Text(f" {claim['title']}"))
             if claim["rests_on"]:
-                line += [nodes.Text(", rests on "), *commas(self.links(claim["rests_on"]))]
+                line += [nodes.Text(": rests on "), *self.links(claim["rests_on"])]
             box[-1] += nodes.list_item("", line)
-        return [MapNode(), box]
+        return [Picture(), box]
 
 
-def commas(values):
-    return [x for value in values for x in (nodes.Text(", "), value)][1:]
+def layout(claims):
+    """What each claim directly rests on, the row of its box and the middle of it."""
+
+    def below(name):
+        return {name}.union(*map(below, claims[name]["rests_on"]))
+
+    def depth(name):
+        return 1 + max(map(depth, claims[name]["rests_on"]), default=0)
+
+    rests, row, rows, top = {}, {}, {}, 0
+    for name, claim in claims.items():  # without what follows from the rest
+        on = claim["rests_on"]
+        rests[name] = [x for x in on if not any(x in below(other) for other in on if other != x)]
+    for tier in TIERS:
+        for name in sorted((name for name in claims if name[0] in tier), key=depth):
+            row[name] = max([top, *(row[x] + 1 for x in rests[name])])
+            while len(rows.get((row[name], name[0]), [])) == 6 // len(tier):
+                row[name] += 1
+            rows.setdefault((row[name], name[0]), []).append(name)
+        top = 1 + max(row.values())
+
+    def put(part, names):
+        tier = next(tier for tier in TIERS if part in tier)
+        middle = WIDTH * (tier.index(part) + 0.5) / len(tier)
+        return {name: middle + STEP * (i - (len(names) - 1) / 2) for i, name in enumerate(names)}
+
+    def length(x):
+        return sum(abs(x[name] - x[above]) for name in rests for above in rests[name])
+
+    x = {name: at for (_, part), names in rows.items() for name, at in put(part, names).items()}
+    for (_, part), names in [*rows.items()] * 4:  # the shortest lines, one row after the other
+        x = min((x | put(part, order) for order in permutations(names)), key=length)
+    return rests, row, x
+
+
+def lanes(rests, row, x):
+    """Where a line passes the rows between its ends: at (claim it comes from, row), a place."""
+    lane, walls = {}, {}
+    for name, r in row.items():
+        walls.setdefault(r, []).append((x[name], BOX / 2 + 3))
+    for name in sorted(rests, key=row.get):
+        ends = [end for end in rests if name in rests[end]]
+        for r in range(row[name] + 1, max((row[end] for end in ends), default=0)):
+            ahead = [x[end] for end in ends if row[end] > r]
+            wish = (2 * lane.get((name, r - 1), x[name]) + sum(ahead) / len(ahead)) / 3
+            free = [i for i in range(4, WIDTH - 3) if all(abs(i - at) >= d for at, d in walls[r])]
+            lane[name, r] = min(free or [wish], key=lambda i: abs(i - wish))
+            walls[r].append((lane[name, r], 3))
+    return lane
+
+
+def picture(parts, claims, address):
+    """The map as SVG; `address` gives the link of a claim."""
+    rests, row, x = layout(claims)
+    lane, out, heads, marks = lanes(rests, row, x), [], [], []
+    first = [min(row[name] for name in claims if name[0] in tier) for tier in TIERS]
+    y = [r * (HEIGHT + GAP) + 26 * sum(r >= f for f in first) for r in range(1 + max(row.values()))]
+    for letter, title in parts.items():
+        ours = [name for name in claims if name[0] == letter]
+        left, right = (f(x[name] for name in ours) for f in (min, max))
+        top, bottom = (y[f(row[name] for name in ours)] for f in (min, max))
+        out.append(
+            f'<rect class="part {letter}" x="{left - STEP / 2:.0f}" y="{top - 23}" rx="6" '
+            f'width="{right - left + STEP:.0f}" height="{bottom - top + HEIGHT + 29}"/>'
+        )
+        heads.append(
+            f'<text class="part {letter}" x="{left - BOX / 2:.0f}" y="{top - 8}">'
+            f"{letter}. {escape(title)}</text>"
+        )
+    for name in claims:
+        for above in rests[name]:
+            at, line = x[above], f"M{x[above]:.0f} {y[row[above]] + HEIGHT}"
+            for r in range(row[above] + 1, row[name] + 1):
+                to = x[name] if r == row[name] else lane[above, r]
+                start, end = y[r - 1] + HEIGHT, y[r]
+                line += f"C{at:.0f} {start + 18} {to:.0f} {end - 18} {to:.0f} {end}"
+                line += f"V{end + HEIGHT}" if r < row[name] else ""
+                at = to
+            out.append(f'<path class="{above[0]} of-{above} of-{name}" d="{line}"/>')
+    for name, claim in claims.items():
+        left, top = round(x[name] - BOX / 2), y[row[name]]
+        late = " late" if claim["status"] == "not yet" else ""
+        words = textwrap.wrap(claim["title"], LETTERS)
+        on = f": rests on {', '.join(claim['rests_on'])}" if claim["rests_on"] else ""
+        out.append(
+            f'<a class="{name[0]}{late} at-{name}" href="{escape(address(claim))}">'
+            f"<title>{name} {escape(claim['title'])}{on}</title>"
+            f'<rect x="{left}" y="{top}" rx="5" width="{BOX}" height="{HEIGHT}"/>'
+            f'<path d="M{left} {top + 17}v-12a5 5 0 0 1 5-5h{BOX - 10}a5 5 0 0 1 5 5v12z"/>'
+            f'<text class="name" x="{left + 6}" y="{top + 13}">{name}</text>'
+        )
+        for i, line in enumerate(words):
+            down = top + 37 + 13 * (i - (len(words) - 1) / 2)
+            out.append(f'<text x="{left + 6}" y="{down}">{escape(line)}</text>')
+        out.append("</a>")
+        marks.append(f".claims-map:has(.at-{name}:is(:hover,:focus)) .of-{name}")
+    said = (
+        '<title id="claims-map-title">Which claim rests on which</title><desc id="claims-map-text">'
+        "Every claim is a box and a link. Lines lead down from it to what rests on it. "
+        "The list below the picture says the same.</desc>"
+        f"<style>{','.join(marks)}{{stroke-width:3;opacity:1}}</style>"
+    )
+    return (
+        f'<div class="claims-map"><svg viewBox="0 0 {WIDTH} {max(y) + HEIGHT + 8}" role="group" '
+        'aria-labelledby="claims-map-title" aria-describedby="claims-map-text">'
+        f"{said}{' '.join(out + heads)}</svg></div>"
+    )
 
 
 def draw(app, doctree, docname):
-    for node in list(doctree.findall(MapNode)):
-        node.replace_self(nodes.raw("", svg(app, docname, *load()), format="html"))
+    def address(claim):
+        target, anchor = place(app.env, claim)
+        link = app.builder.get_relative_uri(docname, target)
+        return f"{link}#{anchor}" if anchor else link
+
+    for node in list(doctree.findall(Picture)):
+        node.replace_self(nodes.raw("", picture(*load(), address), format="html"))
 
 
-def svg(app, docname, parts, claims):
-    rows, below = layout(claims)
-    at = {item: (x, row * (HEIGHT + GAP) + 8) for row, xs in enumerate(rows) for item, x in xs}
-    ...
+def places_may_have_moved(app, env):
+    return [name for name in (ENTRIES, MAP) if name in env.found_docs]
+
+
+def setup(app):
+    app.add_node(Picture)
+    app.add_directive("claims-table", Table)
+    app.add_directive("claims-map", Map)
+    app.add_role("claim", XRefRole(innernodeclass=nodes.inline))
+    app.add_role("claims-count", Count())
+    app.connect("missing-reference", resolve)
+    app.connect("doctree-resolved", draw)
+    app.connect("env-updated", places_may_have_moved)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,239 @@
+"""Claims B6, B7, E1, E2, E8: limits, against the exact recursion and the exact laws."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import beta, norm
+
+import collapse as c
+from collapse import asymptotics, bounds, exact
+from collapse.asymptotics import phase, tracking
+from collapse.book import check
+
+share = st.floats(0, 1)
+schedules = st.integers(1, 12).flatmap(
+    lambda T: st.tuples(
+        st.lists(st.integers(1, 10**6), min_size=T + 1, max_size=T + 1),
+        st.lists(share, min_size=T, max_size=T),
+    )
+)
+
+
+def power_loop(a, b, k, n, T):
+    return c.mixture(lambda t: n * max(t, 1) ** b, lambda t: min(1.0, k * t**-a), T)
+
+
+@given(schedules)
+def test_B6_two_sided(schedule):
+    """rho <= V, and V (1 - eps) <= rho + what is left of the start where rho <= eps since."""
+    n, alpha = np.array(schedule[0]), np.array([1.0, *schedule[1]])
+    plan = c.mixture(n, alpha, n.size - 1)
+    rho, v = exact.inflation(plan), bounds.variance(plan)
+    assert (rho <= v * (1 + 1e-12)).all()
+    for s in range(n.size):
+        eps, left = rho[s:].max(), np.prod((1 - alpha[s + 1 :]) ** 2) * (v[s] - rho[s])
+        assert v[-1] * (1 - eps) <= (rho[-1] + left) * (1 + 1e-12)
+
+
+def test_B6_necessary_and_sufficient():
+    T = 200_000
+    falls = {  # n_t alpha_t -> infinity and the shares add up without bound
+        "slow": power_loop(0.9, 1.0, 0.5, 3, T),
+        "every tenth generation only": c.mixture(c.power(10, 1), lambda t: 0.5 * (t % 10 == 0), T),
+    }
+    for plan in falls.values():
+        v = bounds.variance(plan)
+        assert v[T // 100] > 1.2 * v[T // 10] > 1.2**2 * v[T]
+    stays = {
+        "shares summable": power_loop(1.5, 2.5, 0.5, 10, T),
+        "n bounded": c.mixture(1000, 0.9, T),
+    }
+    for plan in stays.values():
+        rho = exact.inflation(plan)
+        assert rho[-1] > 0.99 * rho[T // 10]
+
+
+@pytest.mark.parametrize(("b", "k"), [(1.5, 1.0), (2.0, 0.8), (2.5, 1.5)])
+def test_B6_lag_of_the_moving_plateau(b, k):
+    """alpha_t = k / t: rho_t / plateau_t -> 1 / (1 - kappa), kappa = (b - 1) / (2 k)."""
+    T = 300_000
+    plan = power_loop(1, b, k, 100, T)
+    ratio = exact.inflation(plan)[-1] * (1 / exact.plateau(plan.alpha[-1], plan.n[-1]))
+    lag = (b - 1) / (2 * k) / (1 - (b - 1) / (2 * k))
+    assert ratio == pytest.approx(1 + lag, rel=2e-2)
+    assert tracking(plan).lag[-1] == pytest.approx(lag, rel=1e-2)
+    assert abs(ratio / (1.05 * (1 + lag)) - 1) > 2e-2  # a wrong constant is seen
+
+
+@given(schedules)
+def test_B6_tracking_says_where_the_plateau_is_good(schedule):
+    n, alpha = np.array(schedule[0]), np.array([1.0, *schedule[1]])
+    plan = c.mixture(n, alpha, n.size - 1)
+    guide, rho = tracking(plan), exact.inflation(plan)
+    assert guide.good[0]
+    off = abs(rho / guide.plateau - 1)
+    assert (off[guide.good] <= 0.1 * (1 + 1e-9)).all()
+
+
+def slope(plan, T):
+    """The exponent of rho over the last two decades, least squares in log t."""
+    t = np.unique(np.geomspace(T / 100, T, 50).astype(int))
+    return np.polyfit(np.log(t), np.log(exact.inflation(plan)[t]), 1)[0]
+
+
+DECAYS = [  # a, b, c, n
+    (0.0, 1.0, 0.3, 50),
+    (0.0, 0.5, 2.0, 50),
+    (0.3, 1.0, 1.0, 50),
+    (0.5, 2.0, 0.5, 5),
+    (1.0, 2.0, 2.0, 50),
+    (1.0, 2.5, 0.5, 50),
+]
+
+
+@pytest.mark.parametrize(("a", "b", "k", "n"), DECAYS)
+def test_B7_exponents_of_decay(a, b, k, n):
+    found = phase(a, b, k, n=n)
+    assert found.regime == "consistency" and found.limit == 0 and not found.log
+    fitted = slope(power_loop(a, b, k, n, 200_000), 200_000)
+    assert -fitted == pytest.approx(found.exponent, abs=0.02)
+
+
+def test_B7_constants():
+    T = 200_000
+    for a, b, k, n in DECAYS[:5]:
+        rho = exact.inflation(power_loop(a, b, k, n, T))[-1]
+        n_t, beta_ = n * T**b, min(1.0, k)
+        wanted = 1 / (n_t * beta_ * (2 - beta_)) if a == 0 else 1 / (2 * k * n_t * T**-a)
+        if a == 1:
+            wanted = 1 / (n * T ** (b - 1) * (2 * k - b + 1))
+        assert rho == pytest.approx(wanted, rel=0.02)
+
+
+def test_B7_logarithm_on_the_edge():
+    found = phase(1, 2, 0.5, n=20)
+    assert found == ("consistency", 1.0, True, 0.0)
+    t = np.array([10**4, 10**5, 10**6])
+    rho = exact.inflation(power_loop(1, 2, 0.5, 20, 10**6))[t]
+    growth = np.diff(rho * t * 20) / np.diff(np.log(t))  # n t rho ~ log t
+    np.testing.assert_allclose(growth, 1, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "k", "n"), [(0, 0, 0.2, 30), (0.5, 0.5, 1.0, 7), (1.0, 1.0, 0.7, 20)]
+)
+def test_B7_plateaus(a, b, k, n):
+    found = phase(a, b, k, n=n)
+    rho = exact.inflation(power_loop(a, b, k, n, 10**6))[-1]
+    assert found.regime == "plateau" and found.exponent == 0
+    assert rho == pytest.approx(found.limit, rel=2e-3)
+
+
+def test_B7_collapse():
+    for a, b in ((0.5, 0.25), (1.0, 0.5), (1.5, 1.0), (2.0, 0.0)):
+        assert phase(a, b, n=10).regime == "collapse"
+        rho = exact.inflation(power_loop(a, b, 1.0, 10, 10**6))
+        assert 1 - rho[-1] < 0.95 * (1 - rho[10**5])  # ever less is left
+
+
+@pytest.mark.parametrize(("a", "b", "k", "n"), [(1.5, 1.5, 1.0, 10), (2.0, 1.2, 0.5, 3)])
+def test_B7_limits_that_depend_on_the_start(a, b, k, n):
+    limits = []
+    for n0 in (n, 1):
+        found = phase(a, b, k, n=n, n0=n0)
+        T = 10**6
+        sizes = lambda t, n0=n0: n0 if t == 0 else n * t**b  # noqa: E731
+        rho = exact.inflation(c.mixture(sizes, lambda t: min(1.0, k * t**-a), T))[-1]
+        # what T leaves out: sum 1 / n_t and sum 2 alpha_t beyond it
+        rest = T ** (1 - b) / n / (b - 1) + 2 * k * T ** (1 - a) / (a - 1)
+        assert abs(rho - found.limit) < rest
+        limits.append(found.limit)
+    assert (limits[0] < limits[1]) == (k < 1)  # at k >= 1 generation 1 starts anew
+    far = asymptotics._limit(a, b, k, n, n, T=100_000)
+    assert asymptotics._limit(a, b, k, n, n) == pytest.approx(far, rel=1e-6)
+
+
+def test_B7_improvement_is_a_limit_below_the_first_model():
+    assert phase(1, 1, 1.0, n=100, n0=100).regime == "improvement"
+    assert phase(1, 1, 1.0, n=100, n0=1000).regime == "plateau"
+    assert phase(1, 1, 1.0, n=100).regime == "plateau"
+    assert phase(0, 0, 1.0, n=1).regime == "collapse"  # one sample: rho is 1
+
+
+def test_E1_gaussian_limit_of_one_token():
+    """The distance of the cdfs falls like n^-1/2, to the exact law of a token's count."""
+    distances = []
+    for n in (250, 1000, 4000):
+        plan = c.mixture([n, 2 * n if n < 2049 else 4096, n], [1, 0.3, 0.6], 2)
+        *_, law = exact.token_law(0.3, plan)
+        limit = asymptotics.gaussian([0.3, 0.7], plan)
+        sd = np.sqrt(limit.cov[0, 0])
+        x = (np.arange(law.size) + 0.5) / plan.n[-1]
+        distances.append(abs(np.cumsum(law) - norm.cdf(x, 0.3, sd)).max())
+    assert distances[2] < 0.003
+    np.testing.assert_allclose(np.divide(distances[:2], distances[1:]), 2, rtol=0.15)
+    wrong = abs(np.cumsum(law) - norm.cdf(x, 0.3, 1.05 * sd)).max()
+    assert wrong > 3 * distances[2]  # a spread 5% off is seen
+
+
+def test_E1_covariance_and_stationary_law():
+    p, plan = np.array([0.2, 0.3, 0.5]), c.mixture(10**6, 0.3, 200)
+    sigma = np.diag(p) - np.outer(p, p)
+    np.testing.assert_allclose(
+        asymptotics.gaussian(p, plan).cov, sigma / (10**6 * 0.3 * 1.7), rtol=1e-9
+    )
+    np.testing.assert_allclose(asymptotics.gaussian(p, plan, 0).cov, sigma / 10**6, rtol=1e-12)
+    assert np.isfinite(asymptotics.gaussian(p, plan).logpdf(p))
+    draws = asymptotics.gaussian(p, plan).rvs(10, random_state=1)
+    np.testing.assert_allclose(draws.sum(axis=1), 1, rtol=1e-6)
+
+
+def stationary(p_k, alpha, n):
+    plan = c.mixture(n, alpha, round(40 / alpha) if alpha < 0.5 else 60)
+    *_, law = exact.token_law(p_k, plan)
+    return np.arange(n + 1) / n, law
+
+
+@given(st.integers(2, 10**6), st.floats(1e-4, 1))
+def test_E2_means_and_covariances_are_exact(n, alpha):
+    p = np.array([0.1, 0.2, 0.7])
+    law = asymptotics.dirichlet(p, alpha, n)
+    np.testing.assert_allclose(law.mean(), p, rtol=1e-12)
+    sigma = np.diag(p) - np.outer(p, p)
+    np.testing.assert_allclose(law.cov(), exact.plateau(alpha, n) * sigma, rtol=1e-9)
+
+
+@pytest.mark.parametrize("theta", [0.5, 2.0, 8.0])
+def test_E2_third_moments_and_wasserstein_fall_like_one_over_n(theta):
+    p_k, moments, distances = 0.3, [], []
+    for n in (75, 150, 300):
+        alpha = 1 - np.sqrt(1 - theta / (n - 1))  # (n - 1) alpha (2 - alpha) = theta
+        x, law = stationary(p_k, alpha, n)
+        limit = beta(theta * p_k, theta * (1 - p_k))
+        moments.append(abs(law @ x**3 - limit.moment(3)))
+        fine = (np.arange(40 * n) + 0.5) / (40 * n)
+        below = np.cumsum(law)[np.floor(fine * n).astype(int)]
+        distances.append(abs(below - limit.cdf(fine)).mean())
+    np.testing.assert_allclose(np.divide(distances[:2], distances[1:]), 2, rtol=0.2)
+    np.testing.assert_allclose(np.divide(moments[:2], moments[1:]), 2, rtol=0.2)
+
+
+def test_E2_says_nothing_of_missing_tokens():
+    """The density gives 0; its mass below half a sample is far off where alpha is not small."""
+    n, alpha, p = 300, 0.3, np.array([0.02, 0.98])
+    lost = exact.missing(p, c.mixture(n, alpha, 60))[0]
+    below = beta(*asymptotics.dirichlet(p, alpha, n).alpha).cdf(0.5 / n)
+    assert 0.005 < lost < 0.05 and below < lost / 3
+
+
+def test_E8_how_much_one_run_varies():
+    """False alarm 1e-6; an sd 5% off (10% of the variance) is seen."""
+    p = c.targets.zipf(10)
+    sigma = np.diag(p) - np.outer(p, p)
+    ratio = np.sqrt(2 * np.trace(sigma @ sigma)) / exact.heterozygosity(p)
+    plan = c.mixture([10**6, 2 * 10**6, 10**6, 10**6], 0.4, 3)
+    run = c.simulate(c.Categorical(), p, plan, replications=60_000, rng=8)
+    risk = exact.l2_risk(p, plan)
+    squared = (run.values["l2"] / risk[:, None] - 1) ** 2
+    check(squared, np.full(4, ratio**2), at=[1, 2, 3], planted=0.1)

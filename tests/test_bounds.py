@@ -1,0 +1,172 @@
+"""Claims E5, E6: bounds hold against exact laws, and how much they give away is measured."""
+
+import numpy as np
+import pytest
+from cases import HALF, SIMULATED, SKEW, TINY
+from hypothesis import given
+from hypothesis import strategies as st
+from reference import joint_law
+from scipy.stats import binomtest
+
+import collapse as c
+from collapse import bounds, exact
+from collapse.book import check
+
+NOT_FILTER = {name: plan for name, plan in (TINY | SIMULATED).items() if "filter" not in name}
+known = pytest.mark.parametrize("plan", NOT_FILTER.values(), ids=NOT_FILTER)
+
+
+@known
+def test_E5_variance_is_above_rho(plan):
+    assert (exact.inflation(plan) <= bounds.variance(plan) * (1 + 1e-12)).all()
+
+
+def test_E5_variance_is_the_sum_of_discounted_noises():
+    n, alpha = np.array([5, 8, 13, 4, 9]), np.array([1, 0.3, 0.0, 0.5, 0.2])
+    plan = c.mixture(n, alpha, 4)
+    for t in range(5):
+        direct = sum(np.prod((1 - alpha[s + 1 : t + 1]) ** 2) / n[s] for s in range(t + 1))
+        assert bounds.variance(plan)[t] == pytest.approx(direct, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", [name for name in TINY if "filter" not in name])
+def test_E5_deviation_and_l1_by_enumeration(name):
+    """Every tail probability of every token, for every scheme: below the bound."""
+    plan = TINY[name]
+    p = SKEW if plan.n.max() < 4 else HALF
+    laws = list(joint_law(p, plan))
+    most = bounds.l1(p, plan)
+    for t, law in enumerate(laws):
+        mean = sum(w * sum(abs(float(x) - y) for x, y in zip(s[2], p, strict=True))
+                   for s, w in law.items())  # fmt: skip
+        assert float(mean) <= most[t] * (1 + 1e-12)
+        for x in (0.05, 0.125, 0.25, 0.4, 0.5, 0.6):
+            for k, share in enumerate(p):
+                tail = sum(w for s, w in law.items() if abs(float(s[2][k]) - share) >= x)
+                assert float(tail) <= bounds.deviation(x, plan)[t]
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.floats(0, 1), st.floats(0.02, 0.9))
+def test_E5_deviation_against_the_exact_law(n, alpha, p_k):
+    plan = c.mixture(n, alpha, len(n) - 1)
+    for x in (0.03, 0.1, 0.3, 0.6):
+        most = bounds.deviation(x, plan)
+        for t, law in enumerate(exact.token_law(p_k, plan)):
+            off = abs(np.arange(law.size) / plan.n[t] - p_k) >= x
+            assert law[off].sum() <= most[t] * (1 + 1e-9)
+
+
+def test_E5_how_much_the_bound_gives_away():
+    """At p = 1/2 and small n alpha the radius is 1.4 times the exact quantile, no more."""
+    plan = c.mixture(400, 0.2, 30)
+    *_, law = exact.token_law(0.5, plan)
+    off = np.abs(np.arange(401) / 400 - 0.5)
+    order = np.argsort(off)
+    quantile = off[order][np.searchsorted(np.cumsum(law[order]), 0.95)]
+    assert 1.3 < bounds.radius(0.05, plan)[-1] / quantile < 1.45
+
+
+def test_E5_radius_is_the_inverse():
+    plan = c.accumulate(50, 8, alpha=0.1)
+    for spread in (1.0, 3.5):
+        r = bounds.radius(0.01, plan, spread=spread)
+        for t, x in enumerate(r):
+            assert bounds.deviation(x, plan, spread=spread)[t] == pytest.approx(0.01, rel=1e-12)
+    np.testing.assert_allclose(
+        bounds.radius(0.1, plan, spread=7), 7 * bounds.radius(0.1, plan), rtol=1e-14
+    )
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        c.replace(60, 25),
+        c.mixture(60, 0.1, 25),
+        c.accumulate(60, 25),
+        c.anchored(60, 0.3, 25),
+        c.subsampled(60, 25, alpha=0.1),
+    ],
+    ids=["replace", "mixture", "accumulate", "anchored", "subsampled"],
+)
+def test_E5_all_generations_at_once(plan):
+    """At most delta of the runs ever leave their radius; false alarm 1e-6, sees 2 delta."""
+    p, delta, R = np.array([0.5, 0.3, 0.2]), 0.1, 20_000
+    f = np.array([0.0, 1.0, 3.0])
+    record = {"f": lambda theta: abs(theta @ f - p @ f)}
+    run = c.simulate(c.Categorical(), p, plan, replications=R, rng=4, record=record)
+    once = (run.values["f"] >= bounds.radius(delta, plan, spread=3)[:, None]).mean(axis=1)
+    ever = run.values["f"] >= bounds.radius_anytime(delta, plan, spread=3)[:, None]
+    left = int(ever.any(axis=0).sum())
+    assert binomtest(left, R, delta, alternative="greater").pvalue > 1e-6
+    assert binomtest(round(2 * delta * R), R, delta, alternative="greater").pvalue < 1e-6
+    assert once.max() <= delta
+    # a radius of 0.4 times the size is left too often: the test can see it
+    narrow = run.values["f"] >= 0.4 * bounds.radius(delta, plan, spread=3)[:, None]
+    assert narrow.mean(axis=1).max() > delta
+
+
+def test_E5_martingale_radius_is_used_where_it_is_smaller():
+    plan = c.replace(100, 50)
+    anytime = bounds.radius_anytime(0.05, plan)
+    np.testing.assert_allclose(anytime, bounds.radius(0.05, plan)[-1], rtol=1e-14)
+    mixed = c.mixture(100, 0.5, 50)
+    assert (bounds.radius_anytime(0.05, mixed) > bounds.radius(0.05, mixed)).all()
+    assert np.ptp(bounds.radius_anytime(0.05, mixed)) > 0
+
+
+def kl_exact(p, plan, add):
+    """E KL(p || theta_t), token by token from the exact law of its count."""
+    total = np.zeros(plan.n.size)
+    for share in p:
+        for t, law in enumerate(exact.token_law(share, plan)):
+            n = plan.n[t]
+            theta = (np.arange(n + 1) + add) / (n + len(p) * add)
+            if share > 0:
+                total[t] += law @ (share * np.log(share / theta))
+    return total
+
+
+@pytest.mark.parametrize("add", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize(
+    "plan",
+    [c.replace(80, 12), c.mixture([60, 200, 30, 100, 500], 0.3, 4), c.mixture(300, 0.01, 10)],
+    ids=["replace", "mixture", "rarely fresh"],
+)
+def test_E6_bound_on_kl_against_the_exact_mean(plan, add):
+    for p in ([0.5, 0.3, 0.2], [0.9, 0.09, 0.01], [0.6, 0.4, 0.0]):
+        assert (kl_exact(p, plan, add) <= bounds.kl(p, plan, add=add) * (1 + 1e-12)).all()
+
+
+def test_E6_asymptotically_half_of_k_minus_one_rho():
+    p, ratios, loose = np.array([0.5, 0.3, 0.2]), [], []
+    for n in (150, 600, 2400):
+        plan = c.mixture(n, 0.4, 12)
+        mean = kl_exact(p, plan, 1.0)[-1]
+        ratios.append(abs(mean / exact.inflation(plan)[-1] - 1))  # (K - 1) / 2 = 1
+        loose.append(bounds.kl(p, plan)[-1] / mean)
+    assert ratios[2] < 0.005 and ratios[2] < 0.5 * ratios[1] < 0.25 * ratios[0]
+    assert 1.5 < loose[2] < 1.7  # twice 4 log 2 - 2, up to what is left of the tails
+
+
+@given(st.lists(st.integers(1, 40), min_size=2, max_size=6), st.floats(0, 1), st.floats(0.02, 0.9))
+def test_E6_lower_tail_of_a_rare_token(n, alpha, p_k):
+    plan = c.mixture(n, alpha, len(n) - 1)
+    v = bounds.variance(plan)
+    for t, law in enumerate(exact.token_law(p_k, plan)):
+        for part in (0.25, 0.5, 1.0):
+            low = np.arange(law.size) / plan.n[t] <= p_k * (1 - part)
+            most = np.exp(-((part * p_k) ** 2) / (2 * p_k * v[t]))
+            assert law[low].sum() <= most * (1 + 1e-9)
+
+
+def test_E6_smoothing_fed_back_biases_the_mean():
+    """False alarm 1e-6; a mean 5% off is seen."""
+    p, n, alpha, add, T = np.array([0.7, 0.2, 0.1]), 50, 0.2, 1.0, 40
+    e = 3 * add / (n + 3 * add)
+    mean = ((1 - e) * alpha * p + e / 3) / (alpha + (1 - alpha) * e)
+    record = {"first": lambda theta: theta[:, 0], "last": lambda theta: theta[:, 2]}
+    plan = c.mixture(n, alpha, T)
+    run = c.simulate(c.Categorical(add), p, plan, replications=40_000, rng=6, record=record)
+    check(run.values["first"], np.full(T + 1, mean[0]), at=[T])
+    check(run.values["last"], np.full(T + 1, mean[2]), at=[T])
+    assert abs(mean[0] - p[0]) > 0.05

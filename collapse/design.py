@@ -23,8 +23,9 @@ class Allocation(NamedTuple):
 def allocate(total, alpha, generations, *, of="all"):
     """Exact: the sizes n_0..n_T of `mixture` that minimise V_T for a budget of samples.
 
-    V_T = sum_s P_s^2 / n_s, P_s = prod_{u>s} (1 - alpha_u), is within about half a percent of
-    rho_T for budgets of thousands. Of all samples: n_s proportional to P_s, V_T = (sum P_s)^2 / N.
+    V_T = sum_s P_s^2 / n_s, P_s = prod_{u>s} (1 - alpha_u), stands for rho_T: (1 - r) V_T <= rho_T
+    <= V_T, r the largest rho_t on the way, a few thousandths where the n_t are hundreds. Of all
+    samples: n_s proportional to P_s, V_T = (sum P_s)^2 / N.
     Of real samples, sum alpha_s n_s: n_s proportional to P_s / sqrt(alpha_s).
 
     Parameters

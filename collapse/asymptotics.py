@@ -8,9 +8,6 @@ are rare among many.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import solve_ivp
-from scipy.stats import dirichlet as scipy_dirichlet
-from scipy.stats import multivariate_normal
 
 from collapse import _check, exact
 from collapse.bounds import variance
@@ -115,6 +112,8 @@ def _limit(a, b, c, n, n0, T=10_000):
     T generations exactly, the rest as a differential equation, in the variable
     u = t^(1 - min(a, b)) that ends at 0; the sum over t > T is an integral from T + 1/2.
     """
+    from scipy.integrate import solve_ivp  # slow to import, here and below
+
     plan = mixture(
         lambda t: n0 if t == 0 else max(1.0, min(n * t**b, 2.0**53)),
         lambda t: min(1.0, c * t**-a),
@@ -215,6 +214,8 @@ def gaussian(p, plan, t=-1):
     >>> law.cov.round(6).tolist()
     [[0.003333, -0.003333], [-0.003333, 0.003333]]
     """
+    from scipy.stats import multivariate_normal
+
     p = _check.probabilities("p", p, ndim=1)
     v = variance(_check.agnostic(plan))[_check.generation(t, plan)]
     return multivariate_normal(p, v * (np.diag(p) - np.outer(p, p)), allow_singular=True)
@@ -252,6 +253,8 @@ def dirichlet(p, alpha, n):
     >>> law.mean().tolist(), bool(abs(rest / exact.plateau(0.1, 100) - 1) < 1e-12)
     ([0.5, 0.25, 0.25], True)
     """
+    from scipy.stats import dirichlet as scipy_dirichlet
+
     p = _check.probabilities("p", p, ndim=1)
     if p.size < 2 or p.min() == 0:
         raise ValueError(f"p must have at least 2 tokens, all above 0, found {_check.short(p)}")

@@ -11,7 +11,6 @@ real samples.
 """
 
 import numpy as np
-from scipy.stats import binom
 
 from collapse import _check
 from collapse._lineage import LARGEST, founder_laws
@@ -384,6 +383,8 @@ def token_law(p_k, plan):
 
 
 def _token_laws(p_k, plan):
+    from scipy.stats import binom  # slow to import
+
     n, alpha = plan.n, plan.alpha
     law, made, step = binom.pmf(np.arange(n[0] + 1), n[0], p_k), None, None
     yield law

@@ -170,3 +170,29 @@ def test_E6_smoothing_fed_back_biases_the_mean():
     check(run.values["first"], np.full(T + 1, mean[0]), at=[T])
     check(run.values["last"], np.full(T + 1, mean[2]), at=[T])
     assert abs(mean[0] - p[0]) > 0.05
+
+
+def test_extremes_stay_finite_and_right():
+    """n up to 10^15, shares down to 10^-12, T up to 10^6, K up to 10^6: against the limits."""
+    T = 10**6
+    plan = c.mixture(10**15, 1e-12, T)
+    v, guide = bounds.variance(plan), c.asymptotics.tracking(plan)
+    assert v[-1] == pytest.approx((T + 1) * 1e-15, rel=2e-6)  # next to nothing is pulled back
+    assert np.isfinite(guide.plateau).all() and guide.plateau[-1] == pytest.approx(1 / 2001, 1e-9)
+    assert bounds.radius_anytime(1e-300, plan)[-1] < 1e-2
+    assert bounds.distinct(c.replace(10**15, T))[-1] == pytest.approx(2e9, rel=1e-5)
+    assert c.bounds.deviation(1e-9, plan)[0] == 1 and c.bounds.deviation(0.9, plan)[-1] == 0
+    p = c.targets.zipf(10**6)
+    short = c.mixture(10**15, 1e-12, 3)
+    assert bounds.l1(p, short)[-1] <= np.sqrt((10**6 - 1) * exact.inflation(short)[-1])
+    kl = bounds.kl(p, short)
+    assert kl[0] == pytest.approx((4 * np.log(2) - 2) * (10**6 - 1) * 1e-15, rel=1e-3)
+    found = c.asymptotics.founders(short)
+    lines = 10**15 * np.array([1, 1 - np.exp(-1), 1 - np.exp(-(1 - np.exp(-1)))])
+    np.testing.assert_allclose(found[:3], lines, rtol=1e-9)
+    assert (c.asymptotics.coverage(p, short) == 1).all()
+    small = exact.coverage(p, c.mixture(50, 0.1, 3))
+    assert (np.diff(small) < 0).all() and small[0] < 50 / 10**6
+    assert exact.inflation(c.subsampled(10**8, 1000, alpha=1e-12))[-1] * 10**8 == pytest.approx(
+        np.pi**2 / 2 - 2, rel=1e-2
+    )

@@ -272,7 +272,7 @@ def kl(p, plan, *, add=1.0):
     for t, n in enumerate(plan.n.tolist()):
         e = K * add / (n + K * add)
         close = (1 - e) ** 2 * p * (1 - p) * rho[t] + (e * (p - 1 / K)) ** 2
-        gap = (p / 2 + e * (1 / K - p / 2)) / (1 - e)  # theta < p / 2 iff phat < p - gap
+        gap = np.maximum(p / 2 + e * (1 / K - p), 0.0) / (1 - e)  # theta < p/2 iff phat < p - gap
         with np.errstate(under="ignore"):
             far = np.where(gap > p, 0.0, np.exp(-(np.minimum(gap, p) ** 2) / (2 * p * v[t])))
         worst = p * np.log(np.maximum(p * K / e, 1.0))

@@ -137,6 +137,13 @@ def test_E6_bound_on_kl_against_the_exact_mean(plan, add):
         assert (kl_exact(p, plan, add) <= bounds.kl(p, plan, add=add) * (1 + 1e-12)).all()
 
 
+@given(st.integers(1, 30), st.floats(0, 1), st.floats(0.1, 8), st.floats(0.05, 0.95))
+def test_E6_bound_on_kl_where_smoothing_is_strong(n, alpha, add, first):
+    p = np.array([first, 1 - first] + [0.0] * 8)
+    plan = c.mixture(n, alpha, 3)
+    assert (kl_exact(p, plan, add) <= bounds.kl(p, plan, add=add) * (1 + 1e-12)).all()
+
+
 def test_E6_asymptotically_half_of_k_minus_one_rho():
     p, ratios, loose = np.array([0.5, 0.3, 0.2]), [], []
     for n in (150, 600, 2400):

@@ -26,6 +26,8 @@ def environment():
     env.update(JUPYTER_PREFER_ENV_PATH="1", JUPYTER_PLATFORM_DIRS="1", PYTHONUNBUFFERED="1")
     # No personal start-up files or figure styles either: the same numbers and figures everywhere.
     env.update(IPYTHONDIR=str(VENV / "ipython"), MPLCONFIGDIR=str(VENV / "matplotlib"))
+    # Notebooks run two at a time: one core each, and sums in the same order on every machine.
+    env.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
     env.setdefault("SOURCE_DATE_EPOCH", "0")  # no dates inside figures: same code, same files
     return env
 

@@ -17,8 +17,8 @@ from sphinx.util.nodes import make_refnode
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "book" / "claims.yml"
 ENTRIES, MAP = "book/reference/claims", "book/theory/map"
-TIERS = ("A ", "BEC", "DFG")  # the map: parts from top to bottom, from left to right
-WIDTH, STEP, BOX, HEIGHT, GAP = 680, 110, 98, 50, 30  # in pixels; six boxes a row
+TIERS = ("A ", "BEC", "DGF")  # the map: parts from top to bottom, from left to right
+WIDTH, STEP, BOX, HEIGHT, GAP = 720, 112, 98, 50, 30  # in pixels; six boxes a row
 LETTERS = 16  # in a line of a box, two lines a title
 
 
@@ -138,15 +138,15 @@ def layout(claims):
     def below(name):
         return {name}.union(*map(below, claims[name]["rests_on"]))
 
-    def depth(name):
-        return 1 + max(map(depth, claims[name]["rests_on"]), default=0)
+    def height(name):  # of the longest chain on top of it
+        return 1 + max((height(x) for x in claims if name in claims[x]["rests_on"]), default=0)
 
     rests, row, rows, top = {}, {}, {}, 0
     for name, claim in claims.items():  # without what follows from the rest
         on = claim["rests_on"]
         rests[name] = [x for x in on if not any(x in below(other) for other in on if other != x)]
     for tier in TIERS:
-        for name in sorted((name for name in claims if name[0] in tier), key=depth):
+        for name in sorted((name for name in claims if name[0] in tier), key=height, reverse=True):
             row[name] = max([top, *(row[x] + 1 for x in rests[name])])
             while len(rows.get((row[name], name[0]), [])) == 6 // len(tier):
                 row[name] += 1
@@ -171,7 +171,7 @@ def lanes(rests, row, x):
     """Where a line passes the rows between its ends: at (claim it comes from, row), a place."""
     lane, walls = {}, {}
     for name, r in row.items():
-        walls.setdefault(r, []).append((x[name], BOX / 2 + 3))
+        walls.setdefault(r, []).append((x[name], BOX / 2 + 4))
     for name in sorted(rests, key=row.get):
         ends = [end for end in rests if name in rests[end]]
         for r in range(row[name] + 1, max((row[end] for end in ends), default=0)):
@@ -179,7 +179,7 @@ def lanes(rests, row, x):
             wish = (2 * lane.get((name, r - 1), x[name]) + sum(ahead) / len(ahead)) / 3
             free = [i for i in range(4, WIDTH - 3) if all(abs(i - at) >= d for at, d in walls[r])]
             lane[name, r] = min(free or [wish], key=lambda i: abs(i - wish))
-            walls[r].append((lane[name, r], 3))
+            walls[r].append((lane[name, r], 4))
     return lane
 
 

@@ -153,7 +153,7 @@ def tracking(plan):
     Tracking
         Arrays (T+1,). ``lag`` is inf where c_t r_t >= 1: there the plateau falls faster than the
         error can follow. ``good`` says where the plateau alone is proved to be within 10%, by
-        d_t = c_t (r_t d_{t-1} + |r_t - 1|), d_0 = 0, a bound on |rho_t / plateau_t - 1|.
+        d_t = c_t (r_t d_{t-1} + abs(r_t - 1)), d_0 = 0, a bound on abs(rho_t / plateau_t - 1).
 
     Raises
     ------

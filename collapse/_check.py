@@ -11,7 +11,10 @@ LARGEST_WHOLE = 2**53  # above it a float64 cannot hold every whole number
 
 def real_array(name, value, *, finite=True):
     """`value` as a new float64 array of real numbers, finite unless told, or an error."""
-    return _numbers(name, value, finite).astype(np.float64) + 0.0  # + 0.0: no negative zero
+    array = _numbers(name, value, finite).astype(np.float64) + 0.0  # + 0.0: no negative zero
+    if finite and not np.isfinite(array).all():  # a longer float than float64
+        raise ValueError(f"{name} must be finite, found {short(value)}")
+    return array
 
 
 def _numbers(name, value, finite=True):
@@ -23,8 +26,14 @@ def _numbers(name, value, finite=True):
         found = short(value)
         raise ValueError(f"{name} must be an array of numbers, found ragged {found}") from None
     if array.dtype.kind == "O" and all(type(x) is int for x in array.flat):
-        raise ValueError(f"{name} must be numbers below 2**63, found {short(value)}")
-    mixed = isinstance(value, (list, tuple)) and any(isinstance(x, (bool, np.bool_)) for x in value)
+        if any(abs(x) >= 2**63 for x in array.flat):
+            raise ValueError(f"{name} must be numbers below 2**63, found {short(value)}")
+        array = array.astype(np.int64)
+    if array.dtype == np.float16:  # too short to be compared with 2**53
+        array = array.astype(np.float64)
+    mixed = isinstance(value, (list, tuple)) and any(
+        isinstance(x, (bool, np.bool_)) for x in np.asarray(value, dtype=object).flat
+    )
     if array.dtype.kind not in "iuf" or mixed:
         raise TypeError(f"{name} must be real numbers, found {short(value)} of type {array.dtype}")
     if finite and not np.isfinite(array).all():
@@ -101,7 +110,7 @@ def probabilities(name, value, *, ndim=None):
             f"{name} must sum to 1 within {PROBABILITY_TOLERANCE:g} over the last axis, "
             f"found a sum of {float(np.atleast_1d(total)[np.atleast_1d(wrong)][0])!r}"
         )
-    return array
+    return np.minimum(array, 1.0)  # a point mass may be above 1 by rounding
 
 
 def option(name, value, options):

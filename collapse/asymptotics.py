@@ -11,9 +11,9 @@ import numpy as np
 
 from collapse import _check, exact
 from collapse.bounds import variance
-from collapse.plans import mixture
 
 __all__ = [
+    "Gaussian",
     "Phase",
     "Tracking",
     "coverage",
@@ -38,6 +38,13 @@ class Phase(NamedTuple):
     limit: float
 
 
+class Gaussian(NamedTuple):
+    """A normal law on K coordinates that sum to 1: `mean` (K,) and singular `cov` (K, K)."""
+
+    mean: np.ndarray
+    cov: np.ndarray
+
+
 class Tracking(NamedTuple):
     """The moving plateau (T+1,), its relative `lag` (T+1,), and where it is a `good` guide."""
 
@@ -55,7 +62,8 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
     ----------
     a, b : float, at least 0
         How fast real shares fall and sample sizes grow.
-    c : float, above 0
+    c : float, above 0, at most 10^15
+        Where a > 1 and b > 1 also at most 10^(5 a).
     n : int, at least 1
     n0 : int, optional
         First sample size, by default n. Given, a limit below 1 / n0 is called improvement.
@@ -85,13 +93,15 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
     a, b = _check.number("a", a, least=0), _check.number("b", b, least=0)
     c, n = _check.number("c", c, above=0), _check.whole("n", n)
     start = n if n0 is None else _check.whole("n0", n0)
+    if c > 1e15 or (min(a, b) > 1 and c ** (1 / a) > 1e5):
+        raise ValueError(f"c must be at most 1e15, and 10**(5 a) where a, b > 1, found {c}")
     exponent, log = 0.0, False
     if a == 0 and b == 0:
         limit = float(exact.plateau(min(1.0, c), n))
     elif a <= 1 and b > a:
         limit = 0.0
         exponent = b - a if a < 1 else min(b - 1, 2 * c)
-        log = a == 1 and b - 1 == 2 * c
+        log = a == 1 and bool(np.isclose(b, 1 + 2 * c, rtol=1e-12, atol=0))
     elif a <= 1 and b == a:
         limit = 1 / (1 + 2 * c * n)
     elif a > 1 and b > 1:
@@ -109,31 +119,34 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
 def _limit(a, b, c, n, n0, T=10_000):
     """The limit of rho_t where both 1 / n_t and alpha_t are summable.
 
-    T generations exactly, the rest as a differential equation, in the variable
-    u = t^(1 - min(a, b)) that ends at 0; the sum over t > T is an integral from T + 1/2.
+    T generations exactly, the rest as the differential equation whose step of length 1 is a
+    generation, rho' = lam (rest - rho), lam = -log(1 - 1/n) - 2 log(1 - alpha) and lam rest =
+    lam / (n (1 - exp(-lam))); for log rho, in the variable u = t^(1 - min(a, b)) that ends at 0.
     """
     from scipy.integrate import solve_ivp  # slow to import, here and below
 
-    plan = mixture(
-        lambda t: n0 if t == 0 else max(1.0, min(n * t**b, 2.0**53)),
-        lambda t: min(1.0, c * t**-a),
-        T,
-    )
+    t = np.arange(1.0, max(T, 10 * c ** (1 / a)) + 1)
+    with np.errstate(over="ignore"):
+        noise, keep = 1 / np.maximum(np.rint(n * t**b), 1), (1 - np.minimum(1, c * t**-a)) ** 2
+    rho = 1 / n0
+    for x, y in zip(noise.tolist(), keep.tolist(), strict=True):
+        rho = x + (1 - x) * y * rho
     m = min(a, b)
 
-    def rate(u, index, scale):
-        """t^m times -log(1 - x), x = scale t^-index."""
-        with np.errstate(over="ignore"):
-            t = np.float64(u) ** (-1 / (m - 1)) if u > 0 else np.inf
-            x = scale * t**-index
-            return scale * t ** (m - index) * (-np.log1p(-x) / x if x > 0 else 1.0)
+    def slope(u, log_rho):
+        # every rate times t^m, which stays finite at u = 0 where t is infinite
+        with np.errstate(over="ignore", divide="ignore"):
+            t = np.float64(max(u, 0.0)) ** (-1 / (m - 1))
+        x, y = t**-b / n, c * t**-a
+        lam = -np.log1p(-x) - 2 * np.log1p(-y)
+        noise = t ** (m - b) / n * (-lam / np.expm1(-lam) if lam > 0 else 1.0)
+        pull = t ** (m - b) / n * (-np.log1p(-x) / x if x > 0 else 1.0)
+        pull += 2 * c * t ** (m - a) * (-np.log1p(-y) / y if y > 0 else 1.0)
+        return (pull - noise * np.exp(-log_rho)) / (m - 1)
 
-    def slope(u, rho):
-        return (2 * rate(u, a, c) * rho - rate(u, b, 1 / n) * (1 - rho)) / (m - 1)
-
-    first = (T + 0.5) ** (1 - m)
-    end = solve_ivp(slope, (first, 0), exact.inflation(plan)[-1:], rtol=1e-10, atol=1e-300)
-    return float(end.y[0, -1])
+    first = (t[-1] + 0.5) ** (1 - m)
+    end = solve_ivp(slope, (first, 0), [np.log(rho)], method="LSODA", rtol=1e-10, atol=1e-10)
+    return min(1.0, float(np.exp(end.y[0, -1])))
 
 
 def tracking(plan):
@@ -197,8 +210,8 @@ def gaussian(p, plan, t=-1):
 
     Returns
     -------
-    scipy.stats.multivariate_normal, frozen
-        On K coordinates that sum to 1: the covariance is singular.
+    Gaussian
+        ``mean`` (K,) and ``cov`` (K, K), as ``rng.multivariate_normal(*law)`` takes them.
 
     Raises
     ------
@@ -211,14 +224,12 @@ def gaussian(p, plan, t=-1):
     --------
     >>> from collapse import mixture
     >>> law = gaussian([0.5, 0.5], mixture(100, 0.5, 50))
-    >>> law.cov.round(6).tolist()
-    [[0.003333, -0.003333], [-0.003333, 0.003333]]
+    >>> law.mean.tolist(), law.cov.round(6).tolist()
+    ([0.5, 0.5], [[0.003333, -0.003333], [-0.003333, 0.003333]])
     """
-    from scipy.stats import multivariate_normal
-
     p = _check.probabilities("p", p, ndim=1)
     v = variance(_check.agnostic(plan))[_check.generation(t, plan)]
-    return multivariate_normal(p, v * (np.diag(p) - np.outer(p, p)), allow_singular=True)
+    return Gaussian(p, v * (np.diag(p) - np.outer(p, p)))
 
 
 def dirichlet(p, alpha, n):
@@ -339,12 +350,14 @@ def forgetting_time(m, q=0.5):
     if not 0 < q < 1:
         raise ValueError(f"q must lie in (0, 1), found {q}")
     y = m / -np.log(q)  # gone with chance q once 1 / s has grown to y
+    if y.size and y.max() > 1e15:
+        raise ValueError(f"q must be low enough for times below 2**53, found {q}")
     j = 2 * (y - 1)  # too late by less than log(y) / 3 + 3: 1 / s grows by more than 1 / 2 a step
     low, high = np.maximum(np.floor(j - np.log(np.maximum(y, 1)) - 3), 0), np.maximum(j, 0)
     high = np.ceil(high)
     while (low < high).any():
         middle = np.floor((low + high) / 2)
-        late = _inverse_survival(middle) >= y
+        late = _inverse_survival(middle) >= y * (1 - 1e-12)
         low, high = np.where(late, low, np.minimum(middle + 1, high)), np.where(late, middle, high)
     return low + 1
 

@@ -28,6 +28,9 @@ def founder_laws(n, alpha):
         lines = _apply(parents, lines)
         if alpha[t] > 0:
             lines = _flip(_apply(thinned, _flip(lines, n[t])), n[t])
+        else:  # as many columns as rows: f is at most j
+            wide = max(0, n[t] + 1 - lines.shape[1])
+            lines = np.pad(lines[:, : n[t] + 1], ((0, 0), (0, wide)))
         yield lines[-1]
 
 

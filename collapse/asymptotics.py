@@ -357,7 +357,7 @@ def forgetting_time(m, q=0.5):
     high = np.ceil(high)
     while (low < high).any():
         middle = np.floor((low + high) / 2)
-        late = _inverse_survival(middle) >= y * (1 - 1e-12)
+        late = _inverse_survival(middle) >= y * (1 - 1e-15)
         low, high = np.where(late, low, np.minimum(middle + 1, high)), np.where(late, middle, high)
     return low + 1
 

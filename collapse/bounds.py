@@ -121,8 +121,8 @@ def deviation(x, plan, *, spread=1.0):
     """
     x = _check.number("x", x, above=0)
     spread = _check.number("spread", spread, above=0)
-    with np.errstate(over="ignore"):
-        return np.minimum(1.0, 2 * np.exp(-2 * (x / spread) ** 2 / variance(plan)))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.minimum(1.0, 2 * np.exp(-2 * np.float64(x / spread) ** 2 / variance(plan)))
 
 
 def radius(delta, plan, *, spread=1.0):
@@ -154,15 +154,14 @@ def radius(delta, plan, *, spread=1.0):
     >>> radius(0.05, mixture(100, 0.5, 2)).round(3).tolist()
     [0.136, 0.152, 0.156]
     """
-    return _radius(np.log(2 / _chance(delta)), plan, spread)
+    return _radius(_log_odds(delta), plan, spread)
 
 
 def radius_anytime(delta, plan, *, spread=1.0):
     """Bound: all t at once, |f(phat_t) - f(p)| < D sqrt(V_t log(2 (t+1)(t+2) / delta) / 2).
 
     Without fresh real data (`replace`, `accumulate`) the error is a martingale, and the radius of
-    generation T serves every t <= T at no extra cost; of the two sequences the one that ends lower
-    is returned.
+    generation T serves every t <= T at no extra cost: it is returned for all of them.
 
     Parameters
     ----------
@@ -188,12 +187,10 @@ def radius_anytime(delta, plan, *, spread=1.0):
     >>> radius_anytime(0.05, mixture(100, 0.5, 2)).round(3).tolist()
     [0.148, 0.185, 0.201]
     """
-    log_odds, t = np.log(2 / _chance(delta)), np.arange(_check.plan(plan).n.size)
-    every = _radius(log_odds + np.log((t + 1.0) * (t + 2.0)), plan, spread)
+    log_odds, t = _log_odds(delta), np.arange(_check.plan(plan).n.size)
     if plan.real == "fresh" and not plan.subsample and not plan.alpha[1:].any():
-        whole = np.full(t.size, _radius(log_odds, plan, spread)[-1])
-        return min(every, whole, key=lambda radius: radius[-1])
-    return every
+        return np.full(t.size, _radius(log_odds, plan, spread)[-1])
+    return _radius(log_odds + np.log((t + 1.0) * (t + 2.0)), plan, spread)
 
 
 def distinct(plan):
@@ -236,16 +233,16 @@ def kl(p, plan, *, add=1.0):
 
     theta = (n_t phat_t + add) / (n_t + K add), never fed back; without it the mean is infinite.
     Each token costs at most (4 log 2 - 2) E(theta_k - p_k)^2 / p_k, and p_k log(p_k / (e / K))
-    where theta_k < p_k / 2, with e = K add / (n_t + K add), which has a chance of at most
-    exp(-x^2 / (2 p_k V_t)). Asymptotically E KL = (K - 1) rho_t / 2, so the bound is 1.55 times
-    too large at best.
+    where theta_k < p_k / 2, with e = K add / (n_t + K add). That happens where phat_k is below
+    p_k - x_k, x_k = (p_k / 2 + e / K - e p_k) / (1 - e): with a chance of at most
+    exp(-x_k^2 / (2 p_k V_t)). As n grows E KL is near (K - 1) rho_t / 2, the bound 1.55 times that.
 
     Parameters
     ----------
     p : (K,) probabilities
     plan : Plan
         Fresh real data, no labels, iid mixing, all data used.
-    add : float, above 0
+    add : float, in [10^-15, 2^53]
 
     Returns
     -------
@@ -265,27 +262,30 @@ def kl(p, plan, *, add=1.0):
     [0.00077, 0.00096, 0.00101]
     """
     p, add = _check.probabilities("p", p, ndim=1), _check.number("add", add, above=0)
+    if not 1e-15 <= add <= _check.LARGEST_WHOLE:
+        raise ValueError(f"add must lie in [1e-15, 2**53], found {add}")
     rho, v, K = inflation(_check.agnostic(plan)), variance(plan), p.size
     p, count = np.unique(p, return_counts=True)
     p, count = p[p > 0], count[p > 0]
     total = np.empty(rho.size)
     for t, n in enumerate(plan.n.tolist()):
-        e = K * add / (n + K * add)
-        close = (1 - e) ** 2 * p * (1 - p) * rho[t] + (e * (p - 1 / K)) ** 2
-        gap = np.maximum(p / 2 + e * (1 / K - p), 0.0) / (1 - e)  # theta < p/2 iff phat < p - gap
+        e, own = K * add / (n + K * add), n / (n + K * add)  # own is 1 - e
+        close = own**2 * p * (1 - p) * rho[t] + (e * (p - 1 / K)) ** 2
+        gap = np.maximum(p / 2 + e * (1 / K - p), 0.0) / own  # theta < p / 2 iff phat < p - gap
         with np.errstate(under="ignore"):
-            far = np.where(gap > p, 0.0, np.exp(-(np.minimum(gap, p) ** 2) / (2 * p * v[t])))
-        worst = p * np.log(np.maximum(p * K / e, 1.0))
+            far = np.where(gap > p, 0.0, np.exp(-np.minimum(gap, p) * (gap / p) / (2 * v[t])))
+        worst = p * np.maximum(np.log(p) + np.log(K) - np.log(e), 0.0)
         unseen = e * (K - count.sum()) / K
         total[t] = count @ ((4 * np.log(2) - 2) * close / p + worst * far) + unseen
     return total
 
 
-def _chance(delta):
+def _log_odds(delta):
+    """log(2 / delta), also where 2 / delta is beyond float64."""
     delta = _check.number("delta", delta)
     if not 0 < delta < 1:
         raise ValueError(f"delta must lie in (0, 1), found {delta}")
-    return delta
+    return np.log(2) - np.log(delta)
 
 
 def _radius(log_odds, plan, spread):

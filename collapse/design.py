@@ -70,7 +70,7 @@ def allocate(total, alpha, generations, *, of="all"):
         raise ValueError(f"alpha must be above 0 where real samples are the budget, found 0 at {t}")
     if cost.sum() > total:
         raise ValueError(
-            f"total must be at least {cost.sum():g}, one sample a generation, found {total}"
+            f"total must be at least {float(cost.sum())!r}, one sample a generation, found {total}"
         )
     with np.errstate(divide="ignore"):
         ahead = np.log1p(-alpha)[::-1].cumsum()[::-1]
@@ -78,6 +78,12 @@ def allocate(total, alpha, generations, *, of="all"):
     best = P / np.sqrt(cost)
     continuous = total * best / (cost @ best)
     n = _whole(P, cost, total)
+    if max(total, n.max()) > 2**52:  # below it sums of sizes are exact
+        raise ValueError(
+            f"total must be at most 2**52, and so must all sizes, found {total} and a size of "
+            f"{n.max():.3g}"
+        )
+    n = n.astype(np.int64)
     return Allocation(n, continuous, float(inflation(mixture(n, alpha, T))[-1]))
 
 
@@ -85,8 +91,8 @@ def _whole(P, cost, total):
     """Whole n >= 1, cost @ n <= total, of least sum P^2 / n: the next sample goes where it helps.
 
     One more sample of generation s saves P_s^2 / (n_s (n_s + 1)). All steps that save at least
-    `price` a unit of cost are taken at once, at a price found by bisection; then one by one, or in
-    small lots where samples are so cheap that many are left to buy.
+    `price` a unit of cost are taken at once, at a price found by bisection; then one each where it
+    saves most, or small lots where samples are so cheap that many are left to buy.
     """
 
     def bought(price):
@@ -103,10 +109,12 @@ def _whole(P, cost, total):
         left = total - cost @ n
         fits = np.flatnonzero(cost <= left)
         if fits.size == 0:
-            return n.astype(np.int64)
+            return n
         saved = P[fits] ** 2 / (n[fits] * (n[fits] + 1)) / cost[fits]
-        s = fits[saved.argmax()]
-        n[s] += max(1.0, np.floor(left / cost[s] / fits.size))
+        s = fits[np.argsort(-saved, kind="stable")]
+        lots = np.maximum(1.0, np.floor(left / cost[s] / s.size))
+        s = s[np.cumsum(lots * cost[s]) <= left]
+        n[s] += lots[: s.size]
 
 
 def critical_growth(alpha):
@@ -182,5 +190,5 @@ def fresh_needed(rho, n):
             f"rho must lie in [1/n, 1], found {rho[wrong].ravel()[0]} with n = "
             f"{n[wrong].ravel()[0]}"
         )
-    b = np.clip((1 / rho - 1) / np.maximum(n - 1, 1), 0.0, 1.0)
+    b = np.clip((1 - rho) / rho / np.maximum(n - 1, 1), 0.0, 1.0)
     return b / (1 + np.sqrt(1 - b))  # 1 - sqrt(1 - b) without cancellation

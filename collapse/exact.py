@@ -14,7 +14,7 @@ import numpy as np
 
 from collapse import _check
 from collapse._lineage import LARGEST, founder_laws
-from collapse.plans import Plan, real_counts
+from collapse.plans import real_counts
 
 __all__ = [
     "covariance",
@@ -244,7 +244,7 @@ def founders(plan):
     Returns
     -------
     list of T + 1 arrays (n_t + 1,)
-        ``founders(plan)[t][f]`` is P(F_t = f). Each sums to 1 within 1e-11.
+        ``founders(plan)[t][f]`` is P(F_t = f), f = 0..n_t. Each sums to 1 within 1e-11.
 
     Raises
     ------
@@ -296,9 +296,9 @@ def missing(p, plan, t=-1):
     p = _check.probabilities("p", p, ndim=1)
     t = _check.generation(t, plan) % plan.n.size
     if t == 0 or _keeps_all(plan):
-        return np.exp(_log_never_seen(p, plan)[:, t])
+        return np.concatenate([np.exp(part[:, -1]) for part in _never_seen(p, plan, t)])
     _lineage(plan)
-    law = founders(Plan(plan.n[: t + 1], plan.alpha[: t + 1]))[-1]
+    *_, law = founder_laws(plan.n[: t + 1], plan.alpha[: t + 1])
     lost = np.concatenate([np.exp(part) @ law[1:] for part in _powers(p, law.size - 1)])
     return np.minimum(lost, 1.0)  # the law's own sum is off by 1e-15 or so
 
@@ -335,15 +335,17 @@ def coverage(p, plan):
     p, count = np.unique(p[p > 0], return_counts=True)
     _check.plan(plan)
     if _keeps_all(plan):
-        return count @ -np.expm1(_log_never_seen(p, plan)) / count.sum()
+        logs, start, seen = _never_seen(p, plan, plan.generations), 0, 0.0
+        for part in logs:
+            seen = seen - count[start : start + len(part)] @ np.expm1(part)
+            start += len(part)
+        return np.minimum(seen / count.sum(), 1.0)
     _lineage(plan)
-    laws = np.zeros((plan.n.max(), plan.n.size))  # F_t >= 1
-    for t, law in enumerate(founder_laws(plan.n, plan.alpha)):
-        laws[: law.size - 1, t] = law[1:]
     parts = np.split(count, range(1024, count.size, 1024))
-    powers = _powers(p, len(laws))
-    seen = sum(c @ -np.expm1(part) @ laws for c, part in zip(parts, powers, strict=True))
-    return np.minimum(seen / count.sum(), 1.0)
+    powers = _powers(p, int(plan.n.max()))  # of f = 1, 2, ...: F_t is at least 1
+    seen = sum(-(c @ np.expm1(part)) for c, part in zip(parts, powers, strict=True)) / count.sum()
+    laws = founder_laws(plan.n, plan.alpha)
+    return np.minimum([law[1:] @ seen[: law.size - 1] for law in laws], 1.0)
 
 
 def token_law(p_k, plan):
@@ -387,6 +389,7 @@ def _token_laws(p_k, plan):
 
     n, alpha = plan.n, plan.alpha
     law, made, step = binom.pmf(np.arange(n[0] + 1), n[0], p_k), None, None
+    law.setflags(write=False)  # what is yielded is what the next law is made of
     yield law
     for t in range(1, n.size):
         if made != (key := (n[t - 1], n[t], alpha[t])):
@@ -394,6 +397,7 @@ def _token_laws(p_k, plan):
             step = binom.pmf(np.arange(n[t] + 1), n[t], np.minimum(q, 1.0)[:, None])
             made = key
         law = law @ step
+        law.setflags(write=False)
         yield law
 
 
@@ -413,10 +417,13 @@ def _keeps_all(plan):
     return bool((plan.gain[1:] < 1).all() and (plan.gain[1:] > 0).all())
 
 
-def _log_never_seen(p, plan):
-    """log P(no real sample so far is token k), (K, T+1), where all data are kept."""
-    with np.errstate(divide="ignore"):
-        return np.cumsum(plan.n * np.log1p(-p[:, None] * plan.alpha), axis=1)
+def _never_seen(p, plan, last):
+    """log P(no real sample up to t = 0..last is token k), where all are kept: some k at a time."""
+    step = 1 + 2**22 // (last + 1)
+    n, alpha = plan.n[: last + 1], plan.alpha[: last + 1]
+    for start in range(0, p.size, step):
+        with np.errstate(divide="ignore"):
+            yield np.cumsum(n * np.log1p(-p[start : start + step, None] * alpha), axis=1)
 
 
 def _powers(p, most):

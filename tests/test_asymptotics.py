@@ -184,8 +184,7 @@ def test_E1_covariance_and_stationary_law():
         asymptotics.gaussian(p, plan).cov, sigma / (10**6 * 0.3 * 1.7), rtol=1e-9
     )
     np.testing.assert_allclose(asymptotics.gaussian(p, plan, 0).cov, sigma / 10**6, rtol=1e-12)
-    assert np.isfinite(asymptotics.gaussian(p, plan).logpdf(p))
-    draws = asymptotics.gaussian(p, plan).rvs(10, random_state=1)
+    draws = np.random.default_rng(1).multivariate_normal(*asymptotics.gaussian(p, plan), 10)
     np.testing.assert_allclose(draws.sum(axis=1), 1, rtol=1e-6)
 
 
@@ -237,3 +236,19 @@ def test_E8_how_much_one_run_varies():
     risk = exact.l2_risk(p, plan)
     squared = (run.values["l2"] / risk[:, None] - 1) ** 2
     check(squared, np.full(4, ratio**2), at=[1, 2, 3], planted=0.1)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "k", "n"), [(1.2, 2, 5, 10), (2, 2, 0.1, 10**12), (2, 80, 1, 1), (1.5, 2, 1e5, 7)]
+)
+def test_B7_limit_is_right_to_nine_digits(a, b, k, n):
+    """Against ever later starts of the differential equation: very large sizes, shares of 1."""
+    ends = [asymptotics._limit(a, b, k, n, n, T=T) for T in (3000, 300_000)]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-7) and 0 < ends[1] < 1
+
+
+def test_B7_decimal_edges():
+    for k in (0.1, 0.2, 0.3, 0.6, 0.9):
+        assert phase(1, 1 + 2 * k, k).log and not phase(1, 1 + 2 * k + 1e-9, k).log
+    assert phase(1.01, 1.5, 1000).limit > 0  # far below the smallest tolerance
+    assert phase(1 + 1e-9, 1 + 1e-9).limit == pytest.approx(1 / 3, rel=1e-6)

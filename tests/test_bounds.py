@@ -105,7 +105,7 @@ def test_E5_all_generations_at_once(plan):
     assert narrow.mean(axis=1).max() > delta
 
 
-def test_E5_martingale_radius_is_used_where_it_is_smaller():
+def test_E5_martingale_radius_serves_all_generations():
     plan = c.replace(100, 50)
     anytime = bounds.radius_anytime(0.05, plan)
     np.testing.assert_allclose(anytime, bounds.radius(0.05, plan)[-1], rtol=1e-14)

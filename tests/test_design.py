@@ -62,6 +62,12 @@ def test_D1_never_overspends_on_real_samples(case):
     assert spent + alpha.min() > total * (1 - 1e-9)  # no further sample fits
 
 
+def test_D1_many_ties_and_large_totals():
+    found = design.allocate(150_000, 0, 10**5)
+    assert found.n.sum() == 150_000 and set(found.n) == {1, 2}
+    assert design.allocate(2**50, 0.01, 3).n.sum() == 2**50
+
+
 def test_D1_values_at_constant_share():
     alpha, T, N = 0.3, 6, 10**9
     b = (1 - alpha) ** np.arange(T + 1)

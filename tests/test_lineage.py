@@ -50,7 +50,8 @@ def families(plan):
 
 @forgetful
 def test_A7_founders_by_enumeration(plan):
-    for law, truth in zip(exact.founders(plan), families(plan), strict=True):
+    for t, (law, truth) in enumerate(zip(exact.founders(plan), families(plan), strict=True)):
+        assert law.shape == (plan.n[t] + 1,)
         expected = [float(truth.get(f, 0)) for f in range(law.size)]
         np.testing.assert_allclose(law, expected, rtol=1e-13, atol=1e-300)
 
@@ -92,6 +93,33 @@ def test_A7_zero_tokens_and_extremes():
     assert exact.coverage([1.0], c.replace(5, 3)).tolist() == [1.0] * 4
     big = exact.coverage(c.targets.zipf(10**5), c.accumulate(10**12, 50, alpha=1e-12))
     assert np.isfinite(big).all() and (np.diff(big) >= 0).all() and 0 < big[0] <= 1
+
+
+def test_A7_long_loops_and_large_vocabularies_fit_into_memory():
+    import tracemalloc
+
+    tracemalloc.start()
+    p = c.targets.zipf(20_000)
+    exact.coverage(p, c.accumulate(100, 2000, alpha=0.1))
+    exact.missing(p, c.replace(100, 2000), 0)
+    exact.coverage([0.5, 0.5], c.replace(64, 50_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 300 * 2**20  # K (T + 1) floats alone would be 320 MB
+
+
+def test_E3_what_is_yielded_cannot_be_changed():
+    laws = exact.token_law(0.5, c.replace(4, 2))
+    with pytest.raises(ValueError, match="read-only"):
+        next(laws)[:] = 0
+
+
+def test_A7_a_point_mass_above_one_by_rounding():
+    p = [1 + 5e-10]
+    assert exact.missing(p, c.replace(5, 2)).tolist() == [0.0]
+    assert exact.coverage(p, c.replace(5, 2)).tolist() == [1.0] * 3
+    assert asymptotics.coverage(p, c.replace(5, 2)).tolist() == [1.0] * 3
+    assert bounds.l1(p, c.replace(5, 2)).tolist() == [0.0] * 3
 
 
 def test_A7_law_of_founders_at_large_n_is_a_law():
@@ -174,9 +202,9 @@ def test_E4_forgetting_time_is_the_first_time():
     m = np.array([0.5, 1, 2, 7, 100, 12345.0, 1e9, 1e12])
     for q in (0.01, 0.5, 0.99):
         t = asymptotics.forgetting_time(m, q)
-        assert (asymptotics.extinction(m, t) >= q).all()
+        assert (asymptotics.extinction(m, t) >= q * (1 - 1e-11)).all()
         later = t > 1
-        assert (asymptotics.extinction(m[later], t[later] - 1) < q * (1 + 1e-12)).all()
+        assert (asymptotics.extinction(m[later], t[later] - 1) < q * (1 + 1e-11)).all()
     median = asymptotics.forgetting_time(m[1:])
     near = 2 * m / np.log(2) - 1 - np.log(m / np.log(2)) / 3
     assert abs(median - near[1:]).max() < 1.01

@@ -119,7 +119,14 @@ class Categorical:
                 f"n must add up to less than {HYPERGEOMETRIC_LIMIT:.0e} where data are subsampled, "
                 f"found {data.size.max():.0f}"
             )
-        counts = np.rint(data.frequency * data.size[:, None]).astype(np.int64)
+        exact = data.frequency * data.size[:, None]
+        counts = np.rint(exact).astype(np.int64)
+        n = _check.whole_array("n", n)
+        if n.shape != data.size.shape or (n > counts.sum(axis=1)).any():
+            found = f"{_check.short(n)} of {_check.short(counts.sum(axis=1))}"
+            raise ValueError(f"n must be one size a replication, at most its data, found {found}")
+        if abs(exact - counts).max() > 1e-3:
+            raise ValueError("data must be unweighted samples to be subsampled, found weights")
         drawn = [rng.multivariate_hypergeometric(c, m) for c, m in zip(counts, n, strict=True)]
         return Tokens(np.array(drawn) / n[:, None], n.astype(np.float64))
 

@@ -192,3 +192,17 @@ def test_F6_the_papers_four_loops_meet_the_exact_curve():
             plan = c.mixture(size, share, T)
             run = c.simulate(c.Categorical(), p, plan, replications=1500, rng=20260210)
             book.check(run.values["l2"], exact.l2_risk(p, plan), planted=0.1)
+
+
+@pytest.mark.parametrize(
+    ("module", "first"),
+    [("exact", "Exact:"), ("asymptotics", "Asymptotic ("), ("bounds", "Bound:"),
+     ("design", "Exact:")],
+)  # fmt: skip
+def test_every_docstring_opens_with_the_kind_of_its_result(module, first):
+    found = importlib.import_module(f"collapse.{module}")
+    functions = [getattr(found, name) for name in found.__all__ if name.islower()]
+    assert functions
+    for function in functions:
+        assert function.__doc__.startswith(first), function.__name__
+        assert named(function.__doc__) or "notation of" in function.__doc__, function.__name__

@@ -1,6 +1,5 @@
 """What public functions ask of arguments: errors name the argument, the value, the want."""
 
-import operator
 import reprlib
 
 import numpy as np
@@ -138,47 +137,3 @@ def generator(rng):
     if not hasattr(made.bit_generator.seed_seq, "spawn"):
         raise TypeError(f"rng must have a SeedSequence that can spawn, found {rng!r}")
     return made
-
-
-def plan(value):
-    """`value`, a Plan."""
-    from collapse.plans import Plan
-
-    if not isinstance(value, Plan):
-        raise TypeError(f"plan must be a collapse.Plan, found {value!r}")
-    return value
-
-
-def agnostic(value):
-    """`value`, a Plan that draws unlabelled iid mixtures with fresh real data and keeps no pool."""
-    plan(value)
-    if value.real_weight is not None or (value.real, value.mixing) != ("fresh", "iid"):
-        raise ValueError(f"plan must mix fresh real data, iid and without labels, found {value!r}")
-    if value.subsample:
-        raise ValueError(f"plan must train on all its data (subsample=False), found {value!r}")
-    return value
-
-
-def forgetful(value):
-    """`value`, an agnostic Plan with gain 1 throughout: `mixture` or `replace`."""
-    agnostic(value)
-    if (value.gain != 1).any():
-        raise ValueError(
-            "plan must forget the past (gain 1 throughout, as in mixture and replace), "
-            f"found {value!r}"
-        )
-    return value
-
-
-def generation(t, plan_):
-    """An index into the generations of a plan."""
-    plan(plan_)
-    try:
-        index = None if isinstance(t, (bool, np.bool_)) else operator.index(t)
-    except TypeError:
-        index = None
-    if index is None:
-        raise TypeError(f"t must be a whole number, found {t!r}")
-    if not -plan_.n.size <= index < plan_.n.size:
-        raise ValueError(f"t must lie in [{-plan_.n.size}, {plan_.n.size - 1}], found {t}")
-    return index

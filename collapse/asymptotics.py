@@ -11,6 +11,7 @@ import numpy as np
 
 from collapse import _check, exact
 from collapse.bounds import variance
+from collapse.plans import as_agnostic, as_forgetful, as_generation
 
 __all__ = [
     "Gaussian",
@@ -182,7 +183,7 @@ def tracking(plan):
     >>> bool(guide.good[-1]), round(float(guide.lag[-1]), 4)
     (True, 0.0034)
     """
-    _check.forgetful(plan)
+    as_forgetful(plan)
     rest = exact.plateau(plan.alpha, plan.n)
     c = (1 - 1 / plan.n) * (1 - plan.alpha) ** 2
     r = np.concatenate([[1.0], rest[:-1] / rest[1:]])
@@ -228,7 +229,7 @@ def gaussian(p, plan, t=-1):
     ([0.5, 0.5], [[0.003333, -0.003333], [-0.003333, 0.003333]])
     """
     p = _check.probabilities("p", p, ndim=1)
-    v = variance(_check.agnostic(plan))[_check.generation(t, plan)]
+    v = variance(as_agnostic(plan))[as_generation(t, plan)]
     return Gaussian(p, v * (np.diag(p) - np.outer(p, p)))
 
 
@@ -411,7 +412,7 @@ def founders(plan):
     >>> founders(mixture(10**12, 0.01, 100))[[0, 1, 100]].round(-9).tolist()
     [1000000000000.0, 638000000000.0, 84000000000.0]
     """
-    _check.forgetful(plan)
+    as_forgetful(plan)
     T = plan.generations
     if T > MOST_GENERATIONS:
         raise ValueError(f"plan must have at most {MOST_GENERATIONS} generations, found {T}")

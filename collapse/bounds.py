@@ -12,7 +12,7 @@ import numpy as np
 
 from collapse import _check
 from collapse.exact import inflation
-from collapse.plans import real_counts
+from collapse.plans import as_agnostic, as_forgetful, as_plan, real_counts
 
 __all__ = ["deviation", "distinct", "kl", "l1", "radius", "radius_anytime", "variance"]
 
@@ -187,7 +187,7 @@ def radius_anytime(delta, plan, *, spread=1.0):
     >>> radius_anytime(0.05, mixture(100, 0.5, 2)).round(3).tolist()
     [0.148, 0.185, 0.201]
     """
-    log_odds, t = _log_odds(delta), np.arange(_check.plan(plan).n.size)
+    log_odds, t = _log_odds(delta), np.arange(as_plan(plan).n.size)
     if plan.real == "fresh" and not plan.subsample and not plan.alpha[1:].any():
         return np.full(t.size, _radius(log_odds, plan, spread)[-1])
     return _radius(log_odds + np.log((t + 1.0) * (t + 2.0)), plan, spread)
@@ -220,7 +220,7 @@ def distinct(plan):
     >>> distinct(replace(1000, 1000))[[0, 100, 1000]].round(2).tolist()
     [1000.0, 20.61, 3.0]
     """
-    _check.forgetful(plan)
+    as_forgetful(plan)
     if plan.alpha[1:].any():
         raise ValueError(f"plan must have no fresh real data after generation 0, found {plan!r}")
     past = np.concatenate([[0.0], np.cumsum(0.5 / plan.n[:-1])])
@@ -264,7 +264,7 @@ def kl(p, plan, *, add=1.0):
     p, add = _check.probabilities("p", p, ndim=1), _check.number("add", add, above=0)
     if not 1e-15 <= add <= _check.LARGEST_WHOLE:
         raise ValueError(f"add must lie in [1e-15, 2**53], found {add}")
-    rho, v, K = inflation(_check.agnostic(plan)), variance(plan), p.size
+    rho, v, K = inflation(as_agnostic(plan)), variance(plan), p.size
     p, count = np.unique(p, return_counts=True)
     p, count = p[p > 0], count[p > 0]
     total = np.empty(rho.size)
@@ -295,7 +295,7 @@ def _radius(log_odds, plan, spread):
 
 def _noise(plan):
     """keep_t and noise_t of V_t = keep_t V_{t-1} + noise_t: what `exact` has, less its refund."""
-    _check.plan(plan)
+    as_plan(plan)
     n, w, v = plan.n.astype(np.float64), plan.gain, plan.alpha
     if plan.real_weight is None:
         noise = w**2 / n

@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from collapse import _check
-from collapse.plans import real_counts
+from collapse.plans import as_plan, real_counts
 from collapse.result import Result
 
 __all__ = ["iterate", "simulate"]
@@ -228,7 +228,7 @@ def _target(model, target):
 
 
 def _check_plan(model, plan):
-    _check.plan(plan)
+    as_plan(plan)
     if plan.real == "fixed" and not hasattr(model, "empirical"):
         raise TypeError(f"model needs a method empirical where real='fixed', found {model!r}")
     if plan.subsample and not hasattr(model, "subsample"):

@@ -14,7 +14,7 @@ import numpy as np
 
 from collapse import _check
 from collapse._lineage import LARGEST, founder_laws
-from collapse.plans import real_counts
+from collapse.plans import as_agnostic, as_forgetful, as_generation, as_plan, real_counts
 
 __all__ = [
     "covariance",
@@ -60,7 +60,7 @@ def inflation(plan):
     >>> inflation(mixture(100, 0.5, 3)).round(5).tolist()
     [0.01, 0.01248, 0.01309, 0.01324]
     """
-    _check.plan(plan)
+    as_plan(plan)
     keep, noise = (c.tolist() for c in _coefficients(plan))
     start = 1 / int(plan.n[0])
     rho = [0.0 if plan.real == "fixed" else start]
@@ -159,7 +159,7 @@ def covariance(p, plan, t=-1):
     [[0.0625, -0.0625], [-0.0625, 0.0625]]
     """
     p, rho = _check.probabilities("p", p, ndim=1), inflation(plan)
-    return rho[_check.generation(t, plan)] * (np.diag(p) - np.outer(p, p))
+    return rho[as_generation(t, plan)] * (np.diag(p) - np.outer(p, p))
 
 
 def plateau(alpha, n):
@@ -294,7 +294,7 @@ def missing(p, plan, t=-1):
     [0.25, 0.5625, 0.5625]
     """
     p = _check.probabilities("p", p, ndim=1)
-    t = _check.generation(t, plan) % plan.n.size
+    t = as_generation(t, plan) % plan.n.size
     if t == 0 or _keeps_all(plan):
         return np.concatenate([np.exp(part[:, -1]) for part in _never_seen(p, plan, t)])
     _lineage(plan)
@@ -333,7 +333,7 @@ def coverage(p, plan):
     """
     p = _check.probabilities("p", p, ndim=1)
     p, count = np.unique(p[p > 0], return_counts=True)
-    _check.plan(plan)
+    as_plan(plan)
     if _keeps_all(plan):
         logs, start, seen = _never_seen(p, plan, plan.generations), 0, 0.0
         for part in logs:
@@ -403,7 +403,7 @@ def _token_laws(p_k, plan):
 
 def _lineage(plan):
     """A plan whose samples copy samples of the generation before, not too many of them."""
-    _check.forgetful(plan)
+    as_forgetful(plan)
     if plan.n.max() > LARGEST:
         raise ValueError(
             f"n must be at most {LARGEST} for the exact law, found {plan.n.max()}: use "
@@ -413,7 +413,7 @@ def _lineage(plan):
 
 def _keeps_all(plan):
     """Whether all real data ever drawn stay in the training data, and their origin is not used."""
-    _check.agnostic(plan)
+    as_agnostic(plan)
     return bool((plan.gain[1:] < 1).all() and (plan.gain[1:] > 0).all())
 
 

@@ -8,6 +8,7 @@ with share gain_t, gain 1 meaning that the past is forgotten:
 Every scheme of the literature that this package knows is a choice of these arrays.
 """
 
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -433,3 +434,48 @@ def _short(array):
     if (array == array[0]).all():
         return first
     return f"{first}..{last}" if first != last else f"{first}..{last} (varies)"
+
+
+# What other modules ask of a plan
+
+
+def as_plan(value):
+    """`value`, a Plan."""
+    if not isinstance(value, Plan):
+        raise TypeError(f"plan must be a collapse.Plan, found {value!r}")
+    return value
+
+
+def as_agnostic(value):
+    """`value`, a Plan with unlabelled iid mixtures, fresh real data and fits to all its data."""
+    as_plan(value)
+    if value.real_weight is not None or (value.real, value.mixing) != ("fresh", "iid"):
+        raise ValueError(f"plan must mix fresh real data, iid and without labels, found {value!r}")
+    if value.subsample:
+        raise ValueError(f"plan must train on all its data (subsample=False), found {value!r}")
+    return value
+
+
+def as_forgetful(value):
+    """`value`, an agnostic Plan with gain 1 throughout: `mixture` or `replace`."""
+    as_agnostic(value)
+    if (value.gain != 1).any():
+        raise ValueError(
+            "plan must forget the past (gain 1 throughout, as in mixture and replace), "
+            f"found {value!r}"
+        )
+    return value
+
+
+def as_generation(t, plan):
+    """An index into the generations of a plan."""
+    as_plan(plan)
+    try:
+        index = None if isinstance(t, (bool, np.bool_)) else operator.index(t)
+    except TypeError:
+        index = None
+    if index is None:
+        raise TypeError(f"t must be a whole number, found {t!r}")
+    if not -plan.n.size <= index < plan.n.size:
+        raise ValueError(f"t must lie in [{-plan.n.size}, {plan.n.size - 1}], found {t}")
+    return index

@@ -137,3 +137,12 @@ def generator(rng):
     if not hasattr(made.bit_generator.seed_seq, "spawn"):
         raise TypeError(f"rng must have a SeedSequence that can spawn, found {rng!r}")
     return made
+
+
+def broadcast(**arrays):
+    """The arrays, of one shape, or an error that names them."""
+    try:
+        return np.broadcast_arrays(*arrays.values())
+    except ValueError:
+        shapes = " and ".join(str(array.shape) for array in arrays.values())
+        raise ValueError(f"{' and '.join(arrays)} must broadcast, found shapes {shapes}") from None

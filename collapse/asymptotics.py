@@ -309,10 +309,7 @@ def extinction(m, t):
     m, t = _check.real_array("m", m), _check.whole_array("t", t)
     if m.size and m.min() < 0:
         raise ValueError(f"m must be at least 0, found {m.min()}")
-    try:
-        np.broadcast_shapes(m.shape, t.shape)
-    except ValueError:
-        raise ValueError(f"m and t must broadcast, found shapes {m.shape} and {t.shape}") from None
+    _check.broadcast(m=m, t=t)
     return np.exp(-m / _inverse_survival(t - 1))
 
 

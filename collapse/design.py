@@ -178,12 +178,7 @@ def fresh_needed(rho, n):
     0.2925
     """
     rho, n = _check.real_array("rho", rho), _check.whole_array("n", n)
-    try:
-        rho, n = np.broadcast_arrays(rho, n)
-    except ValueError:
-        raise ValueError(
-            f"rho and n must broadcast, found shapes {rho.shape} and {n.shape}"
-        ) from None
+    rho, n = _check.broadcast(rho=rho, n=n)
     wrong = (rho * n < 1 - 1e-12) | (rho > 1)
     if wrong.any():
         raise ValueError(

@@ -190,12 +190,7 @@ def plateau(alpha, n):
     """
     alpha = _check.fraction("alpha", alpha)
     n = _check.whole_array("n", n)
-    try:
-        np.broadcast_shapes(alpha.shape, n.shape)
-    except ValueError:
-        raise ValueError(
-            f"alpha and n must broadcast, found shapes {alpha.shape} and {n.shape}"
-        ) from None
+    _check.broadcast(alpha=alpha, n=n)
     return 1 / (1 + (n - 1) * (alpha * (2 - alpha)))
 
 

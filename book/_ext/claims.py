@@ -46,6 +46,15 @@ def resolve(app, env, node, content):
     return claim and make_refnode(app.builder, node["refdoc"], *place(env, claim), content)
 
 
+def by_name(app, doctree):
+    """{prf:ref}`A2` reads A2, as in code and tests, in place of the number of a theorem."""
+    known = load()[1]
+    for node in doctree.findall(pending_xref):
+        if node.get("refdomain") == "prf" and node["reftarget"] in known:
+            node["refdomain"], node["reftype"] = "", "claim"
+            node.children = [nodes.inline("", node["reftarget"])]
+
+
 class Count(SphinxRole):
     """How many claims have this status; `all` counts all of them."""
 
@@ -261,6 +270,7 @@ def setup(app):
     app.add_directive("claims-map", Map)
     app.add_role("claim", XRefRole(innernodeclass=nodes.inline))
     app.add_role("claims-count", Count())
+    app.connect("doctree-read", by_name)
     app.connect("missing-reference", resolve)
     app.connect("doctree-resolved", draw)
     app.connect("env-updated", places_may_have_moved)

@@ -11,7 +11,7 @@ import numpy as np
 
 from collapse import _check, exact
 from collapse.bounds import variance
-from collapse.plans import as_agnostic, as_forgetful, as_generation
+from collapse.plans import as_forgetful, as_generation
 
 __all__ = [
     "Gaussian",
@@ -82,7 +82,7 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Claim B7.
+    Source: Claim B7; with a = y - x, b = y the newest text of Claim F7.
 
     Examples
     --------
@@ -96,23 +96,20 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
     start = n if n0 is None else _check.whole("n0", n0)
     if c > 1e15 or (min(a, b) > 1 and c ** (1 / a) > 1e5):
         raise ValueError(f"c must be at most 1e15, and 10**(5 a) where a, b > 1, found {c}")
-    exponent, log = 0.0, False
-    if a == 0 and b == 0:
+    regime, exponent, log = "plateau", 0.0, False
+    if a == 0 and b == 0 and n > 1:
         limit = float(exact.plateau(min(1.0, c), n))
     elif a <= 1 and b > a:
-        limit = 0.0
+        regime, limit = "consistency", 0.0
         exponent = b - a if a < 1 else min(b - 1, 2 * c)
         log = a == 1 and bool(np.isclose(b, 1 + 2 * c, rtol=1e-12, atol=0))
-    elif a <= 1 and b == a:
+    elif 0 < a <= 1 and b == a:
         limit = 1 / (1 + 2 * c * n)
     elif a > 1 and b > 1:
         limit = _limit(a, b, c, n, start)
     else:
-        limit = 1.0
-    regime = "collapse" if limit == 1 else "plateau"
-    if limit == 0:
-        regime = "consistency"
-    elif n0 is not None and limit < 1 / start:
+        regime, limit = "collapse", 1.0
+    if regime == "plateau" and n0 is not None and limit < 1 / start:
         regime = "improvement"
     return Phase(regime, exponent, log, limit)
 
@@ -205,7 +202,7 @@ def gaussian(p, plan, t=-1):
     ----------
     p : (K,) probabilities
     plan : Plan
-        As in `tracking`; or with a gain below 1.
+        As in `tracking`.
     t : int
         Generation, 0..T; negative counts from the end.
 
@@ -229,7 +226,7 @@ def gaussian(p, plan, t=-1):
     ([0.5, 0.5], [[0.003333, -0.003333], [-0.003333, 0.003333]])
     """
     p = _check.probabilities("p", p, ndim=1)
-    v = variance(as_agnostic(plan))[as_generation(t, plan)]
+    v = variance(as_forgetful(plan))[as_generation(t, plan)]
     return Gaussian(p, v * (np.diag(p) - np.outer(p, p)))
 
 

@@ -11,8 +11,8 @@ w_t the gain, and rho_t <= V_t. What a bound gives away is measured in the book,
 import numpy as np
 
 from collapse import _check
-from collapse.exact import inflation
-from collapse.plans import as_agnostic, as_forgetful, as_plan, real_counts
+from collapse.exact import affine, coefficients, inflation
+from collapse.plans import as_agnostic, as_forgetful, as_plan
 
 __all__ = ["deviation", "distinct", "kl", "l1", "radius", "radius_anytime", "variance"]
 
@@ -43,11 +43,14 @@ def variance(plan):
     >>> variance(replace(100, 3)).round(6).tolist()
     [0.01, 0.02, 0.03, 0.04]
     """
-    keep, noise = _noise(plan)
-    v = [0.0 if plan.real == "fixed" else 1 / int(plan.n[0])]
-    for keep_t, noise_t in zip(keep[1:].tolist(), noise[1:].tolist(), strict=True):
-        v.append(keep_t * v[-1] + noise_t)
-    v = np.array(v)
+    as_plan(plan)
+    if plan.real_weight is not None and plan.mixing == "iid":
+        raise ValueError(f"plan must have batches of known size, found the filter {plan!r}")
+    keep, noise, _ = coefficients(plan)  # as for rho, without its refund
+    if plan.subsample:  # a draw from the pool is bounded as one with replacement; none at t = 0
+        drawn = np.concatenate([[0.0, 0.0], 1 / plan.n[1:-1]])
+        noise = plan.gain**2 * (1 / plan.n + (1 - plan.alpha) ** 2 * drawn)
+    v = affine(0.0 if plan.real == "fixed" else 1 / int(plan.n[0]), keep, noise)
     if plan.real == "fixed":  # V is that of the error around generation 0's sample
         v += 1 / plan.n[0]
     if plan.subsample:  # V is that of the pool; a draw from it adds its own noise
@@ -84,7 +87,7 @@ def l1(p, plan):
     [0.1, 0.1117, 0.1144]
     """
     p = _check.probabilities("p", p, ndim=1)
-    return np.sqrt(p * (1 - p)).clip(min=0).sum() * np.sqrt(inflation(plan))
+    return np.sqrt(p * (1 - p)).sum() * np.sqrt(inflation(plan))
 
 
 def deviation(x, plan, *, spread=1.0):
@@ -261,7 +264,7 @@ def kl(p, plan, *, add=1.0):
     >>> kl([0.5, 0.5], mixture(1000, 0.5, 2)).round(5).tolist()
     [0.00077, 0.00096, 0.00101]
     """
-    p, add = _check.probabilities("p", p, ndim=1), _check.number("add", add, above=0)
+    p, add = _check.probabilities("p", p, ndim=1), _check.number("add", add)
     if not 1e-15 <= add <= _check.LARGEST_WHOLE:
         raise ValueError(f"add must lie in [1e-15, 2**53], found {add}")
     rho, v, K = inflation(as_agnostic(plan)), variance(plan), p.size
@@ -291,21 +294,3 @@ def _log_odds(delta):
 def _radius(log_odds, plan, spread):
     spread = _check.number("spread", spread, above=0)
     return spread * np.sqrt(variance(plan) * log_odds / 2)
-
-
-def _noise(plan):
-    """keep_t and noise_t of V_t = keep_t V_{t-1} + noise_t: what `exact` has, less its refund."""
-    as_plan(plan)
-    n, w, v = plan.n.astype(np.float64), plan.gain, plan.alpha
-    if plan.real_weight is None:
-        noise = w**2 / n
-        if plan.subsample:  # the noise of the draw from the pool comes back through the batch
-            noise[1:] += (w * (1 - v))[1:] ** 2 * np.where(np.arange(n.size - 1) > 0, 1 / n[:-1], 0)
-    elif plan.mixing == "iid":
-        raise ValueError(f"plan must have batches of known size, found the filter {plan!r}")
-    else:
-        v, n_real = plan.real_weight, real_counts(plan.n, plan.alpha)
-        noise = np.zeros(n.size)
-        for weight, count in ((v, n_real), (1 - v, plan.n - n_real)):
-            noise += np.divide(w**2 * weight**2, count, out=np.zeros(n.size), where=count > 0)
-    return (1 - w * v) ** 2, noise

@@ -52,7 +52,7 @@ def allocate(total, alpha, generations, *, of="all"):
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Claim D1.
+    Source: Claims D1 and, for real samples, G2.
 
     Examples
     --------
@@ -118,7 +118,9 @@ def _whole(P, cost, total):
 
 
 def critical_growth(alpha):
-    """Exact: (1 - alpha)^-2, the growth n_t = n_0 g^t beyond which more data buy only a constant.
+    """Asymptotic (t -> infinity): beyond the growth (1 - alpha)^-2 more data buy only a constant.
+
+    For `mixture` with n_t = n_0 g^t and a constant share.
 
     Below it n_t rho_t -> 1 / (1 - g (1 - alpha)^2): samples limit. Above it rho_t falls like
     (1 - alpha)^(2t) whatever g: what is left of the past limits.

@@ -52,7 +52,7 @@ def inflation(plan):
         If `plan` is not a Plan.
 
     Source: Bakshi and Chakraborty (2026) for `mixture`; Claims A2, A5, A6, B1, B2, B4,
-    B5, B8, C1-C7.
+    B5, B8, C1, C2, C3, C4, C5, C6, C7; it computes the rates of D4 and F7.
 
     Examples
     --------
@@ -61,12 +61,9 @@ def inflation(plan):
     [0.01, 0.01248, 0.01309, 0.01324]
     """
     as_plan(plan)
-    keep, noise = (c.tolist() for c in _coefficients(plan))
+    keep, noise, refund = coefficients(plan)
     start = 1 / int(plan.n[0])
-    rho = [0.0 if plan.real == "fixed" else start]
-    for t in range(1, plan.n.size):
-        rho.append(keep[t] * rho[-1] + noise[t])
-    rho = np.array(rho)
+    rho = affine(0.0 if plan.real == "fixed" else start, keep - refund, noise)
     if plan.subsample:  # C7: so far the pool's; the model sees n_t of its samples
         rest = _subsample_noise(plan)
         rho = rest + (1 - rest) * rho
@@ -233,7 +230,7 @@ def founders(plan):
     plan : Plan
         Fresh real data, no labels, iid mixing, gain 1 throughout (`mixture`, `replace`); n_t at
         most 4096. Memory grows with n^2 (n = 1000: 60 MB, n = 4096: 1 GB), time with T times a
-        little less than n^3 (n = 1000, T = 200: about 10 s on two cores; n = 4096: about 2 s a
+        little less than n^3 (n = 1000, T = 200: about 10 s on two cores; n = 4096: about 3 s a
         generation).
 
     Returns
@@ -266,7 +263,7 @@ def missing(p, plan, t=-1):
     ----------
     p : (K,) probabilities
     plan : Plan
-        As in `founders`; or one that keeps all data (0 < gain < 1 after generation 0, such as
+        As in `founders`; or one that keeps all data (gain below 1 after generation 0, such as
         `accumulate`) with any n, since there nothing is ever lost.
     t : int
         Generation, 0..T; negative counts from the end.
@@ -352,7 +349,7 @@ def token_law(p_k, plan):
         The token's probability in the target.
     plan : Plan
         As in `founders`; n_t at most 4096. Time grows with T n^2 if n_t and alpha_t are constant;
-        where they change, a generation with n = 1000 takes a quarter of a second.
+        where they change, a generation with n = 1000 takes about 0.3 s.
 
     Yields
     ------
@@ -407,15 +404,14 @@ def _lineage(plan):
 
 
 def _keeps_all(plan):
-    """Whether all real data ever drawn stay in the training data, and their origin is not used."""
-    as_agnostic(plan)
-    return bool((plan.gain[1:] < 1).all() and (plan.gain[1:] > 0).all())
+    """Whether all real data of batches that count at all stay in the training data."""
+    return bool((as_agnostic(plan).gain[1:] < 1).all())
 
 
 def _never_seen(p, plan, last):
     """log P(no real sample up to t = 0..last is token k), where all are kept: some k at a time."""
     step = 1 + 2**22 // (last + 1)
-    n, alpha = plan.n[: last + 1], plan.alpha[: last + 1]
+    n, alpha = plan.n[: last + 1], (plan.alpha * (plan.gain > 0))[: last + 1]
     for start in range(0, p.size, step):
         with np.errstate(divide="ignore"):
             yield np.cumsum(n * np.log1p(-p[start : start + step, None] * alpha), axis=1)
@@ -429,8 +425,16 @@ def _powers(p, most):
             yield np.log1p(-p[start : start + 1024, None]) * f
 
 
-def _coefficients(plan):
-    """keep_t and noise_t of rho_t = keep_t rho_{t-1} + noise_t, arrays of length T + 1.
+def affine(start, keep, noise):
+    """x_0 = start, x_t = keep_t x_{t-1} + noise_t, as an array of length T + 1."""
+    x = [start]
+    for keep_t, noise_t in zip(keep[1:].tolist(), noise[1:].tolist(), strict=True):
+        x.append(keep_t * x[-1] + noise_t)
+    return np.array(x)
+
+
+def coefficients(plan):
+    """Three arrays (T+1,) of rho_t = (keep_t - refund_t) rho_{t-1} + noise_t; also for `bounds`.
 
     With real weight v, gain w and counts n_r + n_s = n the error of phat_t is
     (1 - w v) e_{t-1} + w (v times the real noise + (1 - v) times the synthetic noise), and a
@@ -441,20 +445,20 @@ def _coefficients(plan):
     if plan.subsample:  # C7, for the pool; alpha_t p + (1 - alpha_t) model_{t-1} writes the batch
         rest = np.concatenate([[0.0], _subsample_noise(plan)[:-1]])
         back = w**2 * (1 - alpha) ** 2
-        keep = (1 - w * alpha) ** 2 - back * (1 - (1 - 1 / n) * (1 - rest))
-        return keep, w**2 / n + back * (1 - 1 / n) * rest
+        refund = back * (1 - (1 - 1 / n) * (1 - rest))
+        return (1 - w * alpha) ** 2, w**2 / n + back * (1 - 1 / n) * rest, refund
     if plan.real_weight is None and plan.mixing == "iid":  # C1; w = 1 is A2
-        return (1 - w * alpha) ** 2 - w**2 / n * (1 - alpha) ** 2, w**2 / n
+        return (1 - w * alpha) ** 2, w**2 / n, w**2 / n * (1 - alpha) ** 2
     if plan.mixing == "iid":  # B4, the filter
         with np.errstate(divide="ignore"):
             none = np.exp(n * np.log1p(-alpha))  # no real sample in the batch
-        return none + (1 - none) * (1 - w) ** 2, w**2 * _mean_inverse_count(n, alpha)
+        return none + (1 - none) * (1 - w) ** 2, w**2 * _mean_inverse_count(n, alpha), 0.0
     n_real = real_counts(plan.n, alpha)  # C5; v = alpha is C6
     v = alpha if plan.real_weight is None else plan.real_weight
     n_fake = plan.n - n_real
     real = np.divide(v**2, n_real, out=np.zeros_like(v), where=n_real > 0)
     fake = np.divide((1 - v) ** 2, n_fake, out=np.zeros_like(v), where=n_fake > 0)
-    return (1 - w * v) ** 2 - w**2 * fake, w**2 * (real + fake)
+    return (1 - w * v) ** 2, w**2 * (real + fake), w**2 * fake
 
 
 def _subsample_noise(plan):

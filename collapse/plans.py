@@ -222,7 +222,7 @@ def accumulate(n, generations, *, alpha=0.0, mixing="iid"):
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Gerstgrasser et al. (2024); Claims C1-C3.
+    Source: Gerstgrasser et al. (2024); Claims C1, C2, C3.
 
     Examples
     --------
@@ -346,7 +346,7 @@ def aware(n, alpha, generations):
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Claim C4.
+    Source: Claim C4; G1 says that nothing unbiased does better to first order.
 
     Examples
     --------

@@ -20,6 +20,8 @@ TINY = {  # n <= 4, exact binary shares: enumerated in rational arithmetic
     "weighted, one side empty": c.weighted(2, [1, 0, 1, 0.5], 3, real_weight=0.75),
     "aware": c.aware([2, 3, 2], 0.5, 2),
     "aware, capped": c.aware([1, 4, 4], [1, 0.75, 0.5], 2),
+    "aware, sometimes nothing fresh": c.aware([2, 3, 2], [1, 0, 0.5], 2),
+    "a batch that does not count": c.Plan(n=[2, 3, 2], alpha=[1, 0.5, 0.25], gain=[1, 0, 0.5]),
     "anchored": c.anchored([2, 3, 2, 3], [1, 0.5, 0.25, 0], 3),
     "subsampled": c.subsampled([2, 3, 2], 2),
     "subsampled, fresh, shrinking": c.subsampled([3, 1, 2, 1], 3, alpha=0.25),

@@ -247,6 +247,12 @@ def test_B7_limit_is_right_to_nine_digits(a, b, k, n):
     assert ends[0] == pytest.approx(ends[1], rel=1e-7) and 0 < ends[1] < 1
 
 
+def test_B7_a_limit_that_rounds_to_one_is_no_collapse():
+    for found in (phase(3, 1.01, 0.3, n=2), phase(0.5, 0.5, 1e-20), phase(0, 0, 1e-20, n=2)):
+        assert found.regime == "plateau" and found.limit == pytest.approx(1)
+    assert phase(0, 0, n=1).regime == phase(0.5, 0.2, n=5).regime == "collapse"
+
+
 def test_B7_decimal_edges():
     for k in (0.1, 0.2, 0.3, 0.6, 0.9):
         assert phase(1, 1 + 2 * k, k).log and not phase(1, 1 + 2 * k + 1e-9, k).log

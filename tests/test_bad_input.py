@@ -369,7 +369,7 @@ THEORY = {
     "deviation spread": (lambda: B.deviation(1, PLAN, spread=-1), "spread must be above 0", "-1"),
     "radius delta": (lambda: B.radius(0, PLAN), "delta must lie in (0, 1)", "0"),
     "anytime delta": (lambda: B.radius_anytime(1.0, PLAN), "delta must lie in (0, 1)", "1.0"),
-    "kl add": (lambda: B.kl(P, PLAN, add=0), "add must be above 0", "0"),
+    "kl add": (lambda: B.kl(P, PLAN, add=0), "add must lie in", "0"),
     "kl labels": (lambda: B.kl(P, FILTER), "plan must mix", "labels"),
     "kl add small": (lambda: B.kl(P, PLAN, add=1e-320), "add must lie in [1e-15, 2**53]"),
     "kl add large": (lambda: B.kl(P, PLAN, add=1e17), "add must lie in [1e-15, 2**53]", "1e+17"),

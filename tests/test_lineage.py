@@ -23,7 +23,14 @@ FORGETFUL = {
     "all real": c.mixture([2, 3, 2], [1, 1, 0.5], 2),
 }
 forgetful = pytest.mark.parametrize("plan", FORGETFUL.values(), ids=FORGETFUL)
-KEEPING = ("mixture", "replace", "accumulate with fresh data", "aware")
+KEEPING = (
+    "mixture",
+    "replace",
+    "accumulate with fresh data",
+    "aware",
+    "aware, sometimes nothing fresh",
+    "a batch that does not count",
+)
 
 
 def families(plan):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
+from scipy.stats import multinomial
 
 import collapse as c
 from collapse import asymptotics, exact
@@ -222,7 +223,11 @@ def test_F7_exponential_growth_defeats_every_gain():
 
 
 def test_B8_no_unbiased_estimate_from_one_sample_does_better():
-    """Averaged over its noise the loop around an anchor is the anchor: noise only adds risk."""
+    """Averaged over its noise the loop around an anchor is the anchor, and of all functions of the
+    counts only one is unbiased: the probabilities of counts, as functions of p, are independent."""
+    counts = [(i, j, 3 - i - j) for i in range(4) for j in range(4 - i)]
+    laws = multinomial.pmf(counts, 3, np.random.default_rng(3).dirichlet([1] * 3, 30)[:, None])
+    assert np.linalg.matrix_rank(laws) == len(counts) == 10
     p, n = np.array([0.5, 0.3, 0.2]), 12
     plan = c.anchored(n, 0.4, 6)
     gap = exact.inflation(plan) - 1 / n

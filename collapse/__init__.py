@@ -10,7 +10,23 @@ computes what it must give.
 
 from collapse import asymptotics, bounds, design, exact, metrics, targets
 from collapse.engine import iterate, simulate
-from collapse.models import Categorical
+from collapse.models import (
+    Bernoulli,
+    Binomial,
+    Categorical,
+    Exponential,
+    ExponentialFamily,
+    Gamma,
+    Gaussian,
+    GaussianMixture,
+    Geometric,
+    KernelDensity,
+    LinearRegression,
+    LogisticRegression,
+    NegativeBinomial,
+    NextToken,
+    Poisson,
+)
 from collapse.plans import (
     Plan,
     accumulate,
@@ -28,8 +44,22 @@ from collapse.schedules import geometric, power
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bernoulli",
+    "Binomial",
     "Categorical",
+    "Exponential",
+    "ExponentialFamily",
+    "Gamma",
+    "Gaussian",
+    "GaussianMixture",
+    "Geometric",
+    "KernelDensity",
+    "LinearRegression",
+    "LogisticRegression",
+    "NegativeBinomial",
+    "NextToken",
     "Plan",
+    "Poisson",
     "Result",
     "accumulate",
     "anchored",

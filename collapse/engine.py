@@ -9,6 +9,7 @@ from tqdm import tqdm
 from collapse import _check
 from collapse.plans import as_plan, real_counts
 from collapse.result import Result
+from collapse.targets import Rows
 
 __all__ = ["iterate", "simulate"]
 
@@ -22,11 +23,36 @@ class At:
     """A target: the model at known parameters theta, (1, ...) or one row a replication."""
 
     model: object
-    theta: np.ndarray
+    theta: np.ndarray | tuple
 
     def sample(self, n, rng):
-        theta = np.broadcast_to(self.theta, (n.size, *self.theta.shape[1:]))
-        return self.model.sample(theta, n, rng)
+        def rows(array):
+            return np.broadcast_to(array, (n.size, *array.shape[1:]))
+
+        return self.model.sample(_each(rows, self.theta), n, rng)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A target: the rows of a real data set, drawn with replacement."""
+
+    model: object
+    x: np.ndarray
+
+    def sample(self, n, rng):
+        index = rng.integers(0, len(self.x), (n.size, int(n.max())))
+        return self.model.collect(self.x[index], n)
+
+
+def _each(function, theta):
+    """`function` of parameters that are an array, or of every array of a named tuple of them."""
+    if isinstance(theta, tuple):
+        return type(theta)(*map(function, theta))
+    return function(theta)
+
+
+def _arrays(theta):
+    return theta if isinstance(theta, tuple) else (theta,)
 
 
 def iterate(model, target, plan, *, replications=1, rng=None):
@@ -90,13 +116,14 @@ def _generations(model, target, plan, R, rng):
 
 def _fit(model, data, R, previous=None):
     theta = model.fit(data, previous=previous)
-    if isinstance(theta, np.ndarray):
-        if theta.shape[:1] != (R,) or not np.isfinite(theta).all():
-            raise ValueError(
-                f"model and target must give finite parameters of shape ({R}, ...), found "
-                f"{_check.short(theta)} of shape {theta.shape}"
-            )
-        theta.setflags(write=False)  # nobody who looks at it can change the loop
+    for array in _arrays(theta):
+        if isinstance(array, np.ndarray):
+            if array.shape[:1] != (R,) or not np.isfinite(array).all():
+                raise ValueError(
+                    f"model and target must give finite parameters of shape ({R}, ...), found "
+                    f"{_check.short(array)} of shape {array.shape}"
+                )
+            array.setflags(write=False)  # nobody who looks at it can change the loop
     return theta
 
 
@@ -171,8 +198,12 @@ def simulate(
     rng = _check.generator(rng)
 
     batch = BATCH_UNKNOWN
-    if isinstance(known, At):
-        batch = max(1, min(BATCH, BATCH_FLOATS // known.theta.size))
+    if isinstance(known, At) or getattr(model, "stores_samples", False):
+        arrays = _arrays(known.theta) if isinstance(known, At) else ()
+        floats = sum(array.size for array in arrays)
+        if getattr(model, "stores_samples", False):  # most memory is the data's
+            floats += int(plan.n.max())
+        batch = max(1, min(BATCH, BATCH_FLOATS // floats))
     sizes = [min(batch, R - start) for start in range(0, R, batch)]
     children = rng.spawn(len(sizes))
     runs = [(model, known, plan, record, *pair) for pair in zip(sizes, children, strict=True)]
@@ -222,9 +253,15 @@ def _target(model, target):
             raise TypeError(f"model must have methods sample, pool and fit, found {model!r}")
     if callable(getattr(target, "sample", None)) and not isinstance(target, type):
         return target
+    if isinstance(target, Rows):
+        if not hasattr(model, "collect"):
+            raise TypeError(f"model needs a method collect for a target of rows, found {model!r}")
+        return Drawn(model, target.x)
+    if hasattr(model, "source"):
+        return model.source(target)
     if not hasattr(model, "parameters"):
         raise TypeError(f"target must have a method sample(n, rng), found {target!r}")
-    return At(model, np.asarray(model.parameters(target))[None])
+    return At(model, _each(lambda array: np.asarray(array)[None], model.parameters(target)))
 
 
 def _check_plan(model, plan):
@@ -237,7 +274,7 @@ def _check_plan(model, plan):
 
 def _check_record(model, target, known, record):
     if record is None:
-        if not isinstance(known, At) or not hasattr(model, "default_record"):
+        if known is target or isinstance(known, Drawn) or not hasattr(model, "default_record"):
             raise ValueError("record must be given, this model and target have no default")
         return model.default_record(target)
     if not hasattr(record, "items") or not record:

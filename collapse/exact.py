@@ -17,12 +17,15 @@ from collapse._lineage import LARGEST, founder_laws
 from collapse.plans import as_agnostic, as_forgetful, as_generation, as_plan, real_counts
 
 __all__ = [
+    "context_risk",
     "covariance",
     "coverage",
     "effective_sample_size",
     "founders",
+    "gaussian_moments",
     "heterozygosity",
     "inflation",
+    "kernel_density_risk",
     "l2_risk",
     "missing",
     "plateau",
@@ -30,29 +33,34 @@ __all__ = [
 ]
 
 
-def inflation(plan):
+def inflation(plan, *, v2=-1.0):
     """Exact: rho_t, the risk of generation t over the risk of a model trained on one real sample.
 
     For `mixture`, rho_t = 1/n_t + (1 - 1/n_t) (1 - alpha_t)^2 rho_{t-1}; the other schemes differ
-    in the two coefficients only. Holds for the categorical model fitted by maximum likelihood,
-    any target, any K.
+    in the two coefficients only. Holds for the categorical model fitted by maximum likelihood
+    (any target, any K), for the mean of a Gaussian fitted by mean and covariance, and, with its
+    own `v2`, for the mean of any `collapse.ExponentialFamily`.
 
     Parameters
     ----------
     plan : Plan
+    v2 : float, at least -1
+        Quadratic coefficient of the variance as a function of the mean: -1 for tokens, 0 for
+        Poisson and for a Gaussian of known variance, 1 for waiting times. Other values than -1
+        need a plan without `subsample` and with fresh real data.
 
     Returns
     -------
-    (T+1,) float64 in (0, 1]
+    (T+1,) float64 above 0, at most 1 for ``v2=-1``
         Relative error below 1e-9 for T up to 10^6 (rounding).
 
     Raises
     ------
-    TypeError
-        If `plan` is not a Plan.
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
 
     Source: Bakshi and Chakraborty (2026) for `mixture`; Claims A2, A5, A6, B1, B2, B4,
-    B5, B8, C1, C2, C3, C4, C5, C6, C7; it computes the rates of D4 and F7.
+    B5, B8, C1, C2, C3, C4, C5, C6, C7, F3, F4; it computes the rates of D4 and F7.
 
     Examples
     --------
@@ -61,7 +69,10 @@ def inflation(plan):
     [0.01, 0.01248, 0.01309, 0.01324]
     """
     as_plan(plan)
-    keep, noise, refund = coefficients(plan)
+    v2 = _check.number("v2", v2, least=-1)
+    if v2 != -1 and (plan.subsample or plan.real == "fixed"):
+        raise ValueError(f"v2 must be -1 for a plan of `subsampled` or `anchored`, found {v2}")
+    keep, noise, refund = coefficients(plan, v2)
     start = 1 / int(plan.n[0])
     rho = affine(0.0 if plan.real == "fixed" else start, keep - refund, noise)
     if plan.subsample:  # C7: so far the pool's; the model sees n_t of its samples
@@ -159,8 +170,11 @@ def covariance(p, plan, t=-1):
     return rho[as_generation(t, plan)] * (np.diag(p) - np.outer(p, p))
 
 
-def plateau(alpha, n):
+def plateau(alpha, n, *, v2=-1.0):
     """Exact: 1 / (1 + (n - 1) alpha (2 - alpha)), where rho_t of `mixture` comes to rest.
+
+    With another `v2`, 1 / (1 + (n - 1) alpha (2 - alpha) - (1 - alpha) (1 + v2)), and inf where
+    that is not positive: the risk then grows without end.
 
     Parameters
     ----------
@@ -168,6 +182,8 @@ def plateau(alpha, n):
         Real share, constant.
     n : array_like of whole numbers, at least 1
         Sample size, constant. Broadcasts against `alpha`.
+    v2 : float, at least -1
+        As in `inflation`.
 
     Returns
     -------
@@ -178,7 +194,7 @@ def plateau(alpha, n):
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Claims A4, B2, B3.
+    Source: Claims A4, B2, B3, F3.
 
     Examples
     --------
@@ -188,7 +204,10 @@ def plateau(alpha, n):
     alpha = _check.fraction("alpha", alpha)
     n = _check.whole_array("n", n)
     _check.broadcast(alpha=alpha, n=n)
-    return 1 / (1 + (n - 1) * (alpha * (2 - alpha)))
+    v2 = _check.number("v2", v2, least=-1)
+    inverse = 1 + (n - 1) * (alpha * (2 - alpha)) - (1 - alpha) * (1 + v2)
+    with np.errstate(divide="ignore"):
+        return 1 / np.maximum(inverse, 0.0)
 
 
 def heterozygosity(p):
@@ -425,21 +444,192 @@ def _powers(p, most):
             yield np.log1p(-p[start : start + 1024, None]) * f
 
 
+def gaussian_moments(plan, *, ddof=0.0):
+    """Exact: risk of the mean and mean fitted variance of a Gaussian, in units of the variance.
+
+    With divisor n - ddof, f = (n - 1) / (n - ddof) and q = alpha + (1 - alpha) variance +
+    alpha (1 - alpha) risk, the variance of one draw from the mixture:
+    risk' = (1 - alpha)^2 risk + q / n, variance' = f q. For ddof = 0 the risk is `inflation`
+    and the variance 1 - risk. In several dimensions both multiply the covariance matrix.
+
+    Parameters
+    ----------
+    plan : Plan
+        A `mixture` (iid) or `replace`; for other schemes and ddof = 0 see `inflation`.
+    ddof : float, at least 0 and below every n
+
+    Returns
+    -------
+    (risk, variance) : (T+1,) float64 each
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim F4.
+
+    Examples
+    --------
+    >>> from collapse import replace
+    >>> risk, variance = gaussian_moments(replace(10, 2), ddof=1)
+    >>> risk.round(9).tolist(), variance.round(9).tolist()
+    ([0.1, 0.2, 0.3], [1.0, 1.0, 1.0])
+    """
+    as_forgetful(plan)
+    ddof = _check.number("ddof", ddof, least=0)
+    if ddof >= plan.n.min():
+        raise ValueError(f"ddof must be below every n, found {ddof:g} and n = {plan.n.min()}")
+    rows = [(0.0, 1.0)]  # generation 0 draws from the target alone
+    for n, a in zip(plan.n.tolist(), plan.alpha.tolist(), strict=True):
+        risk, variance = rows[-1]
+        q = a + (1 - a) * variance + a * (1 - a) * risk
+        rows.append(((1 - a) ** 2 * risk + q / n, (n - 1) / (n - ddof) * q))
+    risk, variance = np.array(rows[1:]).T
+    return risk, variance
+
+
+def context_risk(p, contexts, plan, *, start=None):
+    """Exact: E ||row_t - p||^2 of every context of a next-token model with a fixed context law.
+
+    Context c sees N ~ Binomial(n_t, contexts_c) tokens; without any its row stays. With
+    q = P(N = 0), m = E[1/N; N > 0] and rows that start unbiased with inflation 1,
+    rho_t = q rho_{t-1} + m + (1 - q - m) (1 - alpha_t)^2 rho_{t-1}, and the risk is h rho_t.
+
+    Parameters
+    ----------
+    p : (C, K) probabilities
+        The true row of each context.
+    contexts : (C,) probabilities
+    plan : Plan
+        A `mixture` (iid) or `replace`; n counts tokens.
+    start : (K,) or (C, K) probabilities, optional
+        Rows held before generation 0, as in `NextToken` (uniform); the mean is then off until a
+        context is seen. By default one real token a context, which is unbiased.
+
+    Returns
+    -------
+    (T+1, C) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim F1.
+
+    Examples
+    --------
+    >>> from collapse import replace
+    >>> context_risk([[0.5, 0.5]], [1.0], replace(4, 1)).round(6).tolist()  # h = 1/2, A2
+    [[0.125], [0.21875]]
+    """
+    p = _check.probabilities("p", p, ndim=2)
+    contexts = _check.probabilities("contexts", contexts, ndim=1)
+    if contexts.shape != p.shape[:1]:
+        raise ValueError(f"contexts must have shape {p.shape[:1]}, found {contexts.shape}")
+    as_forgetful(plan)
+    h = heterozygosity(p)
+    lean, risk = np.zeros(len(p)), h  # p . (mean error), and the risk, before generation 0
+    if start is not None:
+        start = _check.probabilities("start", start)
+        if start.shape not in (p.shape, p.shape[1:]):
+            raise ValueError(f"start must have shape {p.shape}, found {start.shape}")
+        off = start - p
+        lean, risk = (p * off).sum(axis=1), (off**2).sum(axis=1)
+    rows, n_before = [], None
+    for n, a in zip(plan.n, plan.alpha, strict=True):
+        if n != n_before:
+            with np.errstate(divide="ignore"):
+                q = np.exp(n * np.log1p(-contexts))
+            m, n_before = _mean_inverse_count(np.full(len(p), float(n)), contexts), n
+        keep = (1 - a) ** 2
+        risk = q * risk + m * (h - 2 * (1 - a) * lean) + (1 - q - m) * keep * risk
+        lean = (q + (1 - q) * (1 - a)) * lean
+        rows.append(risk)
+    return np.array(rows)
+
+
+def kernel_density_risk(target, bandwidth, plan):
+    """Exact: E integral (fhat_t - f)^2 of a kernel density estimate on the line.
+
+    At every frequency u the characteristic function of the data obeys A2, with the model damped
+    by kappa = exp(-h^2 u^2 / 2): with psi that of the target, S_t that of the data and
+    q = alpha psi + (1 - alpha) kappa S_{t-1}, E |S_t|^2 = 1/n + (1 - 1/n) E |q|^2. Plancherel's
+    formula adds up the frequencies.
+
+    Parameters
+    ----------
+    target : (weight, mean, var), three (k,) arrays
+        A mixture of Gaussians.
+    bandwidth : float above 0, or (T+1,) array of them
+        Standard deviation h_t of the Gaussian kernel.
+    plan : Plan
+        A `mixture` (iid) or `replace`.
+
+    Returns
+    -------
+    (T+1,) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim F8.
+
+    Examples
+    --------
+    >>> from collapse import replace
+    >>> kernel_density_risk(([1.0], [0.0], [1.0]), 0.4, replace(100, 2)).round(5).tolist()
+    [0.00555, 0.01089, 0.01641]
+    """
+    weight, mean, var = (_check.real_array("target", part) for part in target)
+    weight = _check.probabilities("target weight", weight, ndim=1)
+    if not mean.shape == var.shape == weight.shape or not (var > 0).all():
+        raise ValueError(
+            f"target must be (weight, mean, var), of one shape, var above 0, found {target!r}"
+        )
+    as_forgetful(plan)
+    h = _check.real_array("bandwidth", bandwidth)
+    if (h.ndim and h.shape != plan.n.shape) or not (h > 0).all():
+        raise ValueError(f"bandwidth must be above 0, one or {plan.n.size} numbers, found {h}")
+    h = np.broadcast_to(h, plan.n.shape)
+    # the integrand is smooth and even: the trapezoidal rule converges faster than any power
+    # once its step resolves the extent of the widest density
+    extent = np.ptp(mean) + 12 * np.sqrt(var.max() + (h**2).sum())
+    reach = 9 / min(np.sqrt(var.min()), h.min())
+    u = np.arange(0, reach, np.pi / (2 * extent))
+    psi = (weight * np.exp(1j * u[:, None] * mean - u[:, None] ** 2 * var / 2)).sum(axis=1)
+    first, second = np.zeros_like(psi), np.zeros_like(u)  # E S, E |S|^2
+    risk = []
+    for n, a, h_t, before in zip(plan.n, plan.alpha, h, [0.0, *h[:-1]], strict=True):
+        kappa = np.exp(-((before * u) ** 2) / 2)
+        cross = 2 * a * (1 - a) * kappa * (psi.conj() * first).real
+        q2 = a**2 * abs(psi) ** 2 + cross + ((1 - a) * kappa) ** 2 * second
+        first = a * psi + (1 - a) * kappa * first
+        second = 1 / n + (1 - 1 / n) * q2
+        kappa = np.exp(-((h_t * u) ** 2) / 2)
+        gap = kappa**2 * second - 2 * kappa * (psi.conj() * first).real + abs(psi) ** 2
+        risk.append(np.trapezoid(gap, u) / np.pi)
+    return np.array(risk)
+
+
 def affine(start, keep, noise):
     """x_0 = start, x_t = keep_t x_{t-1} + noise_t, as an array of length T + 1."""
     x = [start]
     for keep_t, noise_t in zip(keep[1:].tolist(), noise[1:].tolist(), strict=True):
-        x.append(keep_t * x[-1] + noise_t)
+        x.append((keep_t * x[-1] if keep_t else 0.0) + noise_t)  # x may have grown to inf
     return np.array(x)
 
 
-def coefficients(plan):
+def coefficients(plan, v2=-1.0):
     """Three arrays (T+1,) of rho_t = (keep_t - refund_t) rho_{t-1} + noise_t; also for `bounds`.
 
     With real weight v, gain w and counts n_r + n_s = n the error of phat_t is
     (1 - w v) e_{t-1} + w (v times the real noise + (1 - v) times the synthetic noise), and a
-    synthetic sample of a model with inflation rho carries only the share 1 - rho of a real
-    sample's variance.
+    synthetic sample of a model with inflation rho carries the share 1 + v2 rho of a real
+    sample's variance: less of it (tokens, v2 = -1), or more (F3).
     """
     n, alpha, w = plan.n.astype(np.float64), plan.alpha, plan.gain
     if plan.subsample:  # C7, for the pool; alpha_t p + (1 - alpha_t) model_{t-1} writes the batch
@@ -448,7 +638,7 @@ def coefficients(plan):
         refund = back * (1 - (1 - 1 / n) * (1 - rest))
         return (1 - w * alpha) ** 2, w**2 / n + back * (1 - 1 / n) * rest, refund
     if plan.real_weight is None and plan.mixing == "iid":  # C1; w = 1 is A2
-        return (1 - w * alpha) ** 2, w**2 / n, w**2 / n * (1 - alpha) ** 2
+        return (1 - w * alpha) ** 2, w**2 / n, -(w**2) / n * (1 - alpha) * (alpha + v2)
     if plan.mixing == "iid":  # B4, the filter
         with np.errstate(divide="ignore"):
             none = np.exp(n * np.log1p(-alpha))  # no real sample in the batch
@@ -458,7 +648,7 @@ def coefficients(plan):
     n_fake = plan.n - n_real
     real = np.divide(v**2, n_real, out=np.zeros_like(v), where=n_real > 0)
     fake = np.divide((1 - v) ** 2, n_fake, out=np.zeros_like(v), where=n_fake > 0)
-    return (1 - w * v) ** 2, w**2 * (real + fake), w**2 * fake
+    return (1 - w * v) ** 2, w**2 * (real + fake), -v2 * w**2 * fake
 
 
 def _subsample_noise(plan):

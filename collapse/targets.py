@@ -2,7 +2,7 @@
 
 Every CPython carries some 300,000 words of technical English: the topics of `help()` and the
 docstrings of the standard library. They need no download and no licence to redistribute. They
-differ a little between Python builds, so `Words.source` says which one was read.
+differ a little between Python builds, so `source` says which one was read.
 """
 
 import ast
@@ -20,10 +20,14 @@ import numpy as np
 
 from collapse import _check
 
-__all__ = ["REST", "Words", "words", "zipf"]
+__all__ = ["END", "REST", "Rows", "Text", "Words", "rows", "text", "words", "zipf"]
 
+END = "<end>"
 REST = "<rest>"
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+TOKEN = re.compile(WORD.pattern + r"|[.,;:?!](?!\S)")  # a mark that ends something: not that in a.b
+MARKS = ".,;:?!"
+BLANK = re.compile(r"\n[^\S\n]*\n")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,184 @@ class Words:
 
     def __repr__(self):
         return f"<{len(self.tokens) - 1} words of {self.total:,} and {REST}: {self.source}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A real data set as a target: rows drawn with replacement. Made by `rows`.
+
+    Parameters
+    ----------
+    x : (m, d) float64
+        One row a sample, the label last where there is one; read-only.
+    """
+
+    x: np.ndarray
+
+    def __repr__(self):
+        return f"<{len(self.x)} rows of {self.x.shape[1]} columns>"
+
+
+def rows(x, y=None):
+    """A real data set as a target for any model but text: its rows, drawn with replacement.
+
+    Parameters
+    ----------
+    x : (m, d) or (m,) real numbers
+    y : (m,) real numbers, optional
+        Labels, for a regression.
+
+    Returns
+    -------
+    Rows
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Examples
+    --------
+    >>> rows([[1.0, 2.0], [3.0, 4.0]], y=[0, 1])
+    <2 rows of 3 columns>
+    """
+    x = _check.real_array("x", x)
+    x = x[:, None] if x.ndim == 1 else x
+    if x.ndim != 2 or 0 in x.shape:
+        raise ValueError(f"x must have shape (m, d), found {x.shape}")
+    if y is not None:
+        y = _check.real_array("y", y)
+        if y.shape != x.shape[:1]:
+            raise ValueError(f"y must have shape {x.shape[:1]}, found {y.shape}")
+        x = np.column_stack([x, y])
+    x.setflags(write=False)
+    return Rows(x)
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """Documents, for a model that learns which token follows which.
+
+    Parameters
+    ----------
+    tokens : tuple of str, length K
+        The vocabulary; the first is ``"<end>"``, the mark that ends a document.
+    stream : (N,) whole numbers in [0, K)
+        The documents one after another, each with its end mark 0; none is empty. Read-only.
+    source : str
+        Which text it was.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Examples
+    --------
+    >>> Text(("<end>", "a", "b"), [1, 2, 0, 2, 0], "made up")
+    <2 documents, 3 running tokens, 2 distinct: made up>
+    """
+
+    tokens: tuple
+    stream: np.ndarray
+    source: str
+
+    def __post_init__(self):
+        tokens = tuple(self.tokens)
+        stream = _check.whole_array("stream", self.stream, least=0)
+        if not tokens or tokens[0] != END or len(set(tokens)) < len(tokens):
+            found = _check.short(tokens)
+            raise ValueError(f"tokens must be distinct and begin with {END!r}, found {found}")
+        if stream.ndim != 1 or stream.size == 0 or stream[-1] != 0:
+            raise ValueError(
+                "stream must hold at least one document and end with the end mark 0, found "
+                f"{_check.short(stream)}"
+            )
+        if stream.max() >= len(tokens):
+            found = f"{stream.max()} for {len(tokens)} tokens"
+            raise ValueError(f"stream must be token ids, below the length of tokens, found {found}")
+        stop = np.flatnonzero(stream == 0)
+        if (np.diff(stop, prepend=-1) == 1).any():
+            raise ValueError("stream must hold no empty document, found an end mark after another")
+        stream.setflags(write=False)
+        object.__setattr__(self, "tokens", tokens)
+        object.__setattr__(self, "stream", stream)
+
+    def __repr__(self):
+        documents = np.count_nonzero(self.stream == 0)
+        running, distinct = self.stream.size - documents, np.unique(self.stream).size - 1
+        return (
+            f"<{documents:,} documents, {running:,} running tokens, {distinct:,} distinct: "
+            f"{self.source}>"
+        )
+
+    def split(self, share, *, rng=None):
+        """Two texts of one vocabulary: the share `share` of the documents, by chance, and the rest.
+
+        Parameters
+        ----------
+        share : float in (0, 1)
+            Of the first text, to train on; the second is held out.
+        rng : None, seed or numpy.random.Generator
+
+        Returns
+        -------
+        (Text, Text)
+            Documents in their old order.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument, the value found and the value wanted.
+
+        Examples
+        --------
+        >>> Text(("<end>", "a", "b"), [1, 2, 0, 2, 0], "made up").split(0.5, rng=1)[1]
+        <1 documents, 1 running tokens, 1 distinct: made up>
+        """
+        share = _check.number("share", share)
+        end = self.stream == 0
+        D = np.count_nonzero(end)
+        first = round(share * D)
+        if not 0 < first < D:
+            raise ValueError(
+                f"share must leave both texts a document, found {share} of {D} documents"
+            )
+        chosen = np.arange(D) < first
+        _check.generator(rng).shuffle(chosen)
+        inside = chosen[np.cumsum(end) - end]
+        parts = self.stream[inside], self.stream[~inside]
+        return tuple(Text(self.tokens, part, self.source) for part in parts)
+
+    def decode(self, ids):
+        """Token ids as something to read: an end mark begins a new line.
+
+        Parameters
+        ----------
+        ids : sequence of int
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument, the value found and the value wanted.
+
+        Examples
+        --------
+        >>> Text(("<end>", "a", "."), [1, 2, 0], "made up").decode([1, 1, 2, 0, 1])
+        'a a.\\na'
+        """
+        ids = _check.whole_array("ids", ids, least=0).ravel()
+        if ids.size and ids.max() >= len(self.tokens):
+            raise ValueError(f"ids must be below {len(self.tokens)}, found {ids.max()}")
+        written = "".join(
+            "\n" if i == 0 else self.tokens[i] if self.tokens[i] in MARKS else " " + self.tokens[i]
+            for i in ids
+        )
+        return "\n".join(line.strip() for line in written.split("\n"))
 
 
 def zipf(K, s=1.0):
@@ -115,7 +297,8 @@ def words(k, files=None):
     if files is None:
         counts, source = _python_english()
     else:
-        counts, source = _count_files(files)
+        contents, source = _read_files(files)
+        counts = _count(contents)
     if not counts:
         raise ValueError(f"files must contain words, found none in {source or 'no file'}")
     if k > len(counts):
@@ -129,19 +312,93 @@ def words(k, files=None):
     return Words((*(word for word, _ in kept), REST), p, total, source)
 
 
+def text(files=None, *, k=None):
+    """Real text as documents of tokens: words in lower case and the marks ``. , ; : ? !``
+
+    A document is a paragraph, between blank lines, of at least three words; paragraphs with ``>>>``
+    are code and left out. A mark counts where white space or the end follows.
+
+    Parameters
+    ----------
+    files : path or list of paths, optional
+        UTF-8 text files of your own; by default the English of CPython, as for `words`.
+    k : int, optional
+        Tokens to keep, the most frequent; ``"<rest>"`` stands for the others. By default all.
+
+    Returns
+    -------
+    Text
+        Its tokens: ``"<end>"``, then by frequency, ties in alphabetical order, with `k` given
+        ``"<rest>"`` last.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a file that is not there.
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Examples
+    --------
+    >>> english = text(k=3)
+    >>> len(english.tokens), english.tokens[0], english.tokens[-1]
+    (5, '<end>', '<rest>')
+    """
+    if files is None:
+        whole = _python_text()
+    else:
+        contents, source = _read_files(files)
+        whole = _text(contents, source)
+    if k is None:
+        return whole
+    k = _check.whole("k", k)
+    if k >= len(whole.tokens):
+        distinct = f"{len(whole.tokens) - 1}, the number of distinct tokens in the text"
+        raise ValueError(f"k must be at most {distinct}, found {k}")
+    return Text((*whole.tokens[: k + 1], REST), np.minimum(whole.stream, k + 1), whole.source)
+
+
+def _text(contents, source):
+    documents = []
+    for content in contents:
+        for paragraph in BLANK.split(content):
+            found = [] if ">>>" in paragraph else TOKEN.findall(_plain(paragraph))
+            if sum(token not in MARKS for token in found) >= 3:
+                documents.append(found)
+    counts = Counter(token for document in documents for token in document)
+    if not counts:
+        raise ValueError(
+            "files must contain paragraphs of three words or more, found none in "
+            f"{source or 'no file'}"
+        )
+    tokens = (END, *sorted(counts, key=lambda token: (-counts[token], token)))
+    number = {token: i for i, token in enumerate(tokens)}
+    stream = [number[token] for document in documents for token in (*document, END)]
+    return Text(tokens, np.array(stream), source)
+
+
+@cache
+def _python_text():
+    return _text(_python_texts(), _python_source())
+
+
+def _plain(text):
+    return unicodedata.normalize("NFC", text.lower()).replace("’", "'")
+
+
 def _count(texts):
     counts = Counter()
     for text in texts:
-        plain = unicodedata.normalize("NFC", text.lower()).replace("’", "'")
-        counts.update(WORD.findall(plain))
+        counts.update(WORD.findall(_plain(text)))
     return counts
 
 
-def _count_files(files):
+def _read_files(files):
+    """What the files contain, and their names."""
     paths = files if isinstance(files, (list, tuple)) else [files]
     if not all(isinstance(path, (str, Path)) for path in paths):
         raise TypeError(f"files must be a path or a list of paths, found {files!r}")
-    return _count(map(_read, paths)), ", ".join(Path(path).name for path in paths)
+    return [_read(path) for path in paths], ", ".join(Path(path).name for path in paths)
 
 
 def _read(path):
@@ -158,21 +415,21 @@ def _read(path):
 
 @cache
 def _python_english():
-    counts = _count(_python_texts())
-    if not counts:
-        raise ValueError(
-            "files must be given: this Python carries neither pydoc_data nor the source of its "
-            "standard library to read English from"
-        )
-    return counts, f"topics and docstrings of CPython {platform.python_version()}"
+    return _count(_python_texts()), _python_source()
 
 
+def _python_source():
+    return f"topics and docstrings of CPython {platform.python_version()}"
+
+
+@cache
 def _python_texts():
     """The texts of `help()` and every docstring of the standard library."""
+    texts = []
     try:
         from pydoc_data.topics import topics
 
-        yield from topics.values()
+        texts += topics.values()
     except ImportError:  # some distributions leave it out
         pass
     library = Path(sysconfig.get_path("stdlib"))
@@ -180,7 +437,13 @@ def _python_texts():
     for path in sorted(library.rglob("*.py")):
         folders = path.relative_to(library).parts[:-1]
         if skip.isdisjoint(folders) and path.name != "topics.py":
-            yield from _docstrings(path)
+            texts += _docstrings(path)
+    if not texts:
+        raise ValueError(
+            "files must be given: this Python carries neither pydoc_data nor the source of its "
+            "standard library to read English from"
+        )
+    return texts
 
 
 def _docstrings(path):

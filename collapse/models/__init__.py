@@ -7,15 +7,56 @@
 ``fit(data, previous=None) -> theta``
     Without samples the previous model stays.
 
-Data have an attribute ``size`` (R,), their effective number of samples. Only the model looks inside
-theta and at the rest of the data. A model that takes an array of parameters as its target
-checks it in ``parameters(target) -> theta`` of one replication, and names in
-``default_record(target)`` what `simulate` records. Optional: ``sample_mixture(theta, target, alpha,
-n, rng)``, a faster draw of an unlabelled mixture with the same law; ``empirical(data)``, the
-parameters from which drawing is drawing from the data with replacement (`anchored` needs it); and
-``subsample(data, n, rng) -> data``, n of the data drawn without replacement (for `subsampled`).
+Data have an attribute ``size`` (R,), their effective number of samples. theta is an array or a
+named tuple of arrays. Only the model looks inside theta and at the rest of the data. A model that
+takes parameters as its target checks them in ``parameters(target) -> theta`` of one replication,
+and names in ``default_record(target)`` what `simulate` records. Optional:
+
+``sample_mixture(theta, target, alpha, n, rng)``
+    A faster draw of an unlabelled mixture with the same law.
+``collect(x, n) -> data``
+    The data of the first n (R,) of N samples x (R, N, d): for a target of `targets.rows`.
+``source(target)``
+    Something with ``sample(n, rng)``, where drawing from a target is not the model's `sample`.
+``empirical(data)``
+    Parameters from which drawing is drawing from the data with replacement, for `anchored`.
+``subsample(data, n, rng) -> data``
+    n of the data drawn without replacement, for `subsampled`.
+``stores_samples = True``
+    The data are the samples themselves, not their statistics: fewer replications at once.
 """
 
 from collapse.models.categorical import Categorical
+from collapse.models.density import KernelDensity
+from collapse.models.families import (
+    Bernoulli,
+    Binomial,
+    Exponential,
+    ExponentialFamily,
+    Gamma,
+    Geometric,
+    NegativeBinomial,
+    Poisson,
+)
+from collapse.models.gaussian import Gaussian
+from collapse.models.gmm import GaussianMixture
+from collapse.models.next_token import NextToken
+from collapse.models.regression import LinearRegression, LogisticRegression
 
-__all__ = ["Categorical"]
+__all__ = [
+    "Bernoulli",
+    "Binomial",
+    "Categorical",
+    "Exponential",
+    "ExponentialFamily",
+    "Gamma",
+    "Gaussian",
+    "GaussianMixture",
+    "Geometric",
+    "KernelDensity",
+    "LinearRegression",
+    "LogisticRegression",
+    "NegativeBinomial",
+    "NextToken",
+    "Poisson",
+]

@@ -7,6 +7,7 @@ import numpy as np
 
 from collapse import _check
 from collapse.metrics import squared_distance
+from collapse.models._data import keep, shares
 
 __all__ = ["Categorical"]
 
@@ -78,13 +79,7 @@ class Categorical:
 
     def pool(self, a, b, share):
         """Weight `share` on b and the rest on a; the sizes combine by Kish's formula."""
-        share = _check.fraction("share", share)
-        weight_a = np.where(a.size > 0, 1.0 - share, 0.0)
-        weight_b = np.where(b.size > 0, share, 0.0)
-        total = np.maximum(weight_a + weight_b, np.finfo(float).tiny)
-        weight_a, weight_b = weight_a / total, weight_b / total
-        inverse = weight_a**2 / np.maximum(a.size, 1) + weight_b**2 / np.maximum(b.size, 1)
-        size = np.divide(1.0, inverse, out=np.zeros_like(inverse), where=inverse > 0)
+        weight_a, weight_b, size = shares(a.size, b.size, share)
         frequency = weight_a[:, None] * a.frequency + weight_b[:, None] * b.frequency
         mass = frequency.sum(axis=1, keepdims=True)  # 1 but for rounding, which must not build up
         return Tokens(frequency / np.where(mass > 0, mass, 1.0), size)
@@ -96,12 +91,7 @@ class Categorical:
         if self.add > 0:
             K = frequency.shape[1]
             theta = (frequency * size[:, None] + self.add) / (size + K * self.add)[:, None]
-        empty = size == 0
-        if empty.any():
-            if previous is None:
-                raise ValueError("data must hold at least one sample where there is no previous")
-            theta = np.where(empty[:, None], previous, theta)
-        return theta
+        return keep(previous, theta, size == 0)
 
     def parameters(self, target):
         """A target given as probabilities (K,), checked."""

@@ -1,0 +1,241 @@
+"""Regression on labels that the previous model wrote, at covariates drawn afresh."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from collapse import _check
+from collapse.models._data import keep, mask, pool_samples, samples, shares
+
+__all__ = ["LinearRegression", "LogisticRegression"]
+
+NEWTON_STEPS = 100
+
+
+class Line(NamedTuple):
+    """Parameters of a linear regression: y = x . coef + noise of variance var."""
+
+    coef: np.ndarray  # (R, d)
+    var: np.ndarray  # (R,)
+
+
+class Squares(NamedTuple):
+    """Data of a linear regression: mean products of covariates and label are sufficient."""
+
+    xx: np.ndarray  # (R, d, d)
+    xy: np.ndarray  # (R, d)
+    yy: np.ndarray  # (R,)
+    size: np.ndarray  # (R,), effective number of samples
+
+
+@dataclass(frozen=True, eq=False)
+class LinearRegression:
+    """Least squares: y is Gaussian with mean x . coef, both coef and noise variance fitted.
+
+    theta has ``theta.coef`` (R, d) and ``theta.var`` (R,), the mean squared residual (divisor n).
+    Where the data do not determine all coefficients, the least-squares solution nearest to the
+    previous model is taken (nearest to 0 where there is none).
+
+    Parameters
+    ----------
+    covariates : (m, d) array or function, optional
+        What x is drawn from: rows with replacement, or ``covariates(shape, rng)`` for any
+        ``shape = (R, N, d)``. By default independent standard normal values. For an intercept
+        include a column of ones.
+
+    A target is a pair (coef (d,), var), or real data: `collapse.targets.rows` of x and y.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claims F5, F9.
+
+    Examples
+    --------
+    >>> from collapse import mixture, simulate
+    >>> target = ([1.0, -1.0], 0.5)
+    >>> result = simulate(LinearRegression(), target, mixture(50, 0.5, 3), replications=4, rng=1)
+    >>> sorted(result.values)
+    ['l2', 'variance']
+    """
+
+    covariates: np.ndarray | Callable | None = None
+    stores_samples: bool = field(default=True, init=False, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "covariates", _covariates(self.covariates))
+
+    def sample(self, theta, n, rng):
+        """Draw n (R,) fresh covariates with labels from theta."""
+        x = _draw(self.covariates, n, theta.coef.shape[1], rng)
+        y = _times(x, theta.coef)
+        y += np.sqrt(theta.var)[:, None] * rng.standard_normal(y.shape)
+        return self.collect(np.concatenate([x, y[..., None]], axis=2), n)
+
+    def collect(self, x, n):
+        """The data of the first n (R,) samples of x (R, N, d + 1), the label last."""
+        z = np.sqrt(mask(x, n))[..., None] * x
+        zz = np.swapaxes(z, 1, 2) @ z
+        size = np.broadcast_to(np.asarray(n, dtype=np.float64), len(x))
+        return Squares(zz[:, :-1, :-1], zz[:, :-1, -1], zz[:, -1, -1], size)
+
+    def pool(self, a, b, share):
+        """Weight `share` on b and the rest on a; the sizes combine by Kish's formula."""
+        u, v, size = shares(a.size, b.size, share)
+        xx = u[:, None, None] * a.xx + v[:, None, None] * b.xx
+        xy = u[:, None] * a.xy + v[:, None] * b.xy
+        return Squares(xx, xy, u * a.yy + v * b.yy, size)
+
+    def fit(self, data, previous=None):
+        """Least squares, and the mean squared residual; `previous` without data."""
+        coef = np.zeros_like(data.xy) if previous is None else previous.coef
+        rest = data.xy - _times(data.xx, coef)  # what the start leaves to explain
+        coef = coef + _times(np.linalg.pinv(data.xx, rcond=1e-12, hermitian=True), rest)
+        fitted = 2 * (coef * data.xy).sum(axis=1) - (coef * _times(data.xx, coef)).sum(axis=1)
+        theta = Line(coef, np.maximum(data.yy - fitted, 0.0))
+        return keep(previous, theta, data.size == 0)
+
+    def parameters(self, target):
+        """A target (coef, var), checked."""
+        try:
+            coef, var = target
+        except (TypeError, ValueError):
+            raise TypeError(f"target must be (coef, var) or rows, found {target!r}") from None
+        return Line(_coef(coef, self.covariates), np.array(_check.number("var", var, least=0)))
+
+    def default_record(self, target):
+        """{"l2": squared error of the coefficients, "variance": fitted noise variance}."""
+        coef = self.parameters(target).coef
+        return {
+            "l2": lambda theta: ((theta.coef - coef) ** 2).sum(axis=1),
+            "variance": lambda theta: theta.var,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class LogisticRegression:
+    """Labels 0 and 1 with P(1) = 1 / (1 + exp(-x . coef)), fitted by Newton's method.
+
+    theta is coef (R, d).
+
+    Parameters
+    ----------
+    covariates : (m, d) array or function, optional
+        As in `LinearRegression`.
+    ridge : float, at least 0
+        Penalty ridge |coef|^2 / 2 on the log-likelihood of all n samples. The default is too
+        small to matter, except where the labels can be separated: there maximum likelihood
+        (ridge 0) does not exist, and a fit is refused.
+
+    A target is coef (d,), or real data: `collapse.targets.rows` of x and y.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim F5.
+
+    Examples
+    --------
+    >>> from collapse import mixture, simulate
+    >>> result = simulate(LogisticRegression(), [1.0], mixture(50, 0.5, 3), replications=4, rng=1)
+    >>> result.values["l2"].shape
+    (4, 4)
+    """
+
+    covariates: np.ndarray | Callable | None = None
+    ridge: float = 1e-3
+    stores_samples: bool = field(default=True, init=False, repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "covariates", _covariates(self.covariates))
+        object.__setattr__(self, "ridge", _check.number("ridge", self.ridge, least=0))
+
+    def sample(self, theta, n, rng):
+        """Draw n (R,) fresh covariates with labels from theta."""
+        x = _draw(self.covariates, n, theta.shape[1], rng)
+        y = rng.random(x.shape[:2]) < _sigmoid(_times(x, theta))
+        return samples(np.concatenate([x, y[..., None]], axis=2), n)
+
+    def collect(self, x, n):
+        """The data of the first n (R,) samples of x (R, N, d + 1), the label last."""
+        if not np.isin(x[..., -1], (0, 1)).all():
+            raise ValueError("target must have labels 0 and 1, found others")
+        return samples(x, n)
+
+    def pool(self, a, b, share):
+        """Weight `share` on b and the rest on a; the sizes combine by Kish's formula."""
+        return pool_samples(a, b, share)
+
+    def fit(self, data, previous=None):
+        """Penalised maximum likelihood; `previous` in replications without data."""
+        x, y = data.x[..., :-1], data.x[..., -1]
+        penalty = self.ridge / np.maximum(data.size, 1)
+        coef = np.zeros((len(x), x.shape[2]))
+        for _ in range(NEWTON_STEPS):  # concave: Newton's steps, shortened to at most 2 in x . coef
+            p = _sigmoid(_times(x, coef))
+            slope = _times(np.swapaxes(x, 1, 2), data.weight * (y - p)) - penalty[:, None] * coef
+            curve = np.swapaxes(x, 1, 2) @ ((data.weight * p * (1 - p))[..., None] * x)
+            curve += penalty[:, None, None] * np.eye(x.shape[2])
+            step = _times(np.linalg.pinv(curve, rcond=1e-14, hermitian=True), slope)
+            reach = (abs(_times(x, step)) * (data.weight > 0)).max(axis=1, initial=0)
+            coef = coef + step * np.minimum(1, 2 / np.maximum(reach, 1e-300))[:, None]
+            if (reach < 1e-9).all():
+                return keep(previous, coef, data.size == 0)
+        raise ValueError(
+            f"data must not be separable, found replication {int(reach.argmax())} without a finite "
+            "fit: take a larger n, or LogisticRegression(ridge=0.01)"
+        )
+
+    def parameters(self, target):
+        """A target coef, checked."""
+        return _coef(target, self.covariates)
+
+    def default_record(self, target):
+        """{"l2": squared error of the coefficients}."""
+        coef = self.parameters(target)
+        return {"l2": lambda theta: ((theta - coef) ** 2).sum(axis=1)}
+
+
+def _covariates(value):
+    if value is None or callable(value):
+        return value
+    rows = _check.real_array("covariates", value)
+    if rows.ndim != 2 or 0 in rows.shape:
+        raise ValueError(f"covariates must have shape (m, d), found {rows.shape}")
+    rows.setflags(write=False)
+    return rows
+
+
+def _draw(covariates, n, d, rng):
+    """Fresh covariates (R, N, d)."""
+    shape = (len(n), int(n.max()), d)
+    if covariates is None:
+        return rng.standard_normal(shape)
+    if callable(covariates):
+        x = _check.real_array("covariates(shape, rng)", covariates(shape, rng))
+        if x.shape != shape:
+            raise ValueError(f"covariates(shape, rng) must have shape {shape}, found {x.shape}")
+        return x
+    return covariates[rng.integers(0, len(covariates), shape[:2])]
+
+
+def _coef(value, covariates):
+    coef = np.atleast_1d(_check.real_array("coef", value))
+    wanted = covariates.shape[1] if isinstance(covariates, np.ndarray) else coef.size
+    if coef.shape != (wanted,) or wanted == 0:
+        raise ValueError(f"coef must have shape ({wanted},), found {coef.shape}")
+    return coef
+
+
+def _sigmoid(z):
+    return 0.5 * (1 + np.tanh(z / 2))  # no overflow
+
+
+def _times(matrix, vector):
+    return (matrix @ vector[:, :, None])[:, :, 0]

@@ -95,23 +95,27 @@ def iterate(model, target, plan, *, replications=1, rng=None):
     target = _target(model, target)
     _check_plan(model, plan)
     R = _check.whole("replications", replications)
-    return _generations(model, target, plan, R, _check.generator(rng))
+    loop = generations(model, target, plan, R, _check.generator(rng))
+    return ((t, theta) for t, theta, _ in loop)
 
 
-def _generations(model, target, plan, R, rng):
-    data = target.sample(np.full(R, plan.n[0]), rng)
-    theta = _fit(model, data, R)
-    yield 0, theta  # trained on all its data, also where later ones are subsampled
+def generations(model, target, plan, R, rng, start=None):
+    """Yield (t, theta, data); go on from such a `start`, where real data are fresh."""
+    if start is None:
+        data = target.sample(np.full(R, plan.n[0]), rng)
+        start = 0, _fit(model, data, R), data
+        yield start  # trained on all its data, also where later ones are subsampled
+    done, theta, data = start
     if plan.real == "fixed":
         target = At(model, model.empirical(data))
-    for t in range(1, plan.n.size):
+    for t in range(done + 1, plan.n.size):
         batch = _batch(model, target, plan, t, theta, R, rng)
         # a gain of 1 forgets the past, unless a filtered batch may turn out empty
         keeps = plan.gain[t] < 1 or plan.real_weight is not None
         data = model.pool(data, batch, plan.gain[t] * (batch.size > 0)) if keeps else batch
         used = model.subsample(data, np.full(R, plan.n[t]), rng) if plan.subsample else data
         theta = _fit(model, used, R, previous=theta)
-        yield t, theta
+        yield t, theta, data
 
 
 def _fit(model, data, R, previous=None):
@@ -226,7 +230,7 @@ def simulate(
 def _record(model, target, plan, record, R, rng, tick=None):
     """One batch of replications: dict of str to (T+1, R)."""
     values = {name: np.empty((plan.n.size, R)) for name in record}
-    for t, theta in _generations(model, target, plan, R, rng):
+    for t, theta, _ in generations(model, target, plan, R, rng):
         for name, statistic in record.items():
             value = statistic(theta)
             value = None if isinstance(value, np.ma.MaskedArray) else np.asarray(value)

@@ -20,7 +20,7 @@ import numpy as np
 
 from collapse import _check
 
-__all__ = ["END", "REST", "Rows", "Text", "Words", "rows", "text", "words", "zipf"]
+__all__ = ["END", "REST", "Rows", "Text", "Words", "paragraphs", "rows", "text", "words", "zipf"]
 
 END = "<end>"
 REST = "<rest>"
@@ -358,13 +358,47 @@ def text(files=None, *, k=None):
     return Text((*whole.tokens[: k + 1], REST), np.minimum(whole.stream, k + 1), whole.source)
 
 
-def _text(contents, source):
-    documents = []
+def paragraphs(files=None):
+    """The documents of `text` as they are written, white space apart.
+
+    Parameters
+    ----------
+    files : path or list of paths, optional
+        As for `text`.
+
+    Returns
+    -------
+    (list of str, str)
+        Paragraphs, and which text they are from.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a file that is not there.
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Examples
+    --------
+    >>> written, source = paragraphs()
+    >>> len(written) > 10_000, source.split(" ")[0]
+    (True, 'topics')
+    """
+    contents, source = (_python_texts(), _python_source()) if files is None else _read_files(files)
+    return [" ".join(part.split()) for part, _ in _documents(contents)], source
+
+
+def _documents(contents):
+    """Paragraphs of at least three words, and their tokens."""
     for content in contents:
         for paragraph in BLANK.split(content):
             found = [] if ">>>" in paragraph else TOKEN.findall(_plain(paragraph))
             if sum(token not in MARKS for token in found) >= 3:
-                documents.append(found)
+                yield paragraph, found
+
+
+def _text(contents, source):
+    documents = [found for _, found in _documents(contents)]
     counts = Counter(token for document in documents for token in document)
     if not counts:
         raise ValueError(

@@ -18,6 +18,9 @@ from collapse.engine import _arrays, _target
 
 COV = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 0.3]])
 MIX = ([0.3, 0.7], [-2.0, 1.0], [0.5, 1.0])
+TEXT = targets.Text(  # five documents over a, b, c
+    ("<end>", "a", "b", "c"), [1, 2, 0, 1, 1, 3, 0, 2, 0, 3, 1, 2, 0, 1, 0], "made up"
+)
 TOKENS = ([0.25, 0.75], [[0.5, 0.25, 0.25], [0.125, 0.125, 0.75]])
 FAMILIES = {
     "Bernoulli": (c.Bernoulli(), 0.3),
@@ -35,6 +38,8 @@ MODELS = FAMILIES | {
     "Gaussian, three axes": (c.Gaussian(3), (np.arange(3.0), COV)),
     "Gaussian, known covariance": (c.Gaussian(3, covariance=COV), np.arange(3.0)),
     "NextToken, fixed contexts": (c.NextToken(contexts="fixed", unit="tokens"), TOKENS),
+    "NextToken, documents": (c.NextToken(), TEXT),
+    "NextToken, order 2, tokens": (c.NextToken(2, unit="tokens", unseen="backoff"), TEXT),
     "GaussianMixture": (c.GaussianMixture(2), MIX),
     "LinearRegression": (c.LinearRegression(), ([1.0, -2.0], 0.5)),
     "LogisticRegression": (c.LogisticRegression(), [1.0, -1.0]),
@@ -58,7 +63,19 @@ fresh = pytest.mark.parametrize(
 
 
 def error(model, target):
-    """The first statistic of the default record: an error that is 0 at the truth."""
+    """The first statistic of the default record: an error that is 0 at the truth.
+
+    A model that writes text records no error: here that of the first token and of what follows it.
+    """
+    if target is TEXT:
+        contexts = [[0] * (model.order - 1) + [k] for k in (0, 1)]
+        truth = [model.rows(model.read(TEXT), k) for k in contexts]
+
+        def distance(theta):
+            rows = [model.rows(theta, k) for k in contexts]
+            return sum(((x - y) ** 2).sum(axis=1) for x, y in zip(rows, truth, strict=True))
+
+        return distance
     return next(iter(model.default_record(target).values()))
 
 
@@ -133,6 +150,7 @@ def test_contract_consistent_at_large_n(model, target):
 @models
 def test_contract_whole_loops(model, target):
     """Every scheme that does not need the data one by one; the same seed, the same numbers."""
+    record = {"error": error(model, target)}
     for plan in (
         c.mixture([20, 30, 10], 0.5, 2),
         c.accumulate(20, 2, alpha=0.5, mixing="stratified"),
@@ -141,12 +159,14 @@ def test_contract_whole_loops(model, target):
         c.aware(20, 0.5, 2),
     ):
         first, second = (
-            c.simulate(model, target, plan, replications=16, rng=5).values for _ in "ab"
+            c.simulate(model, target, plan, replications=16, rng=5, record=record).values
+            for _ in "ab"
         )
         for name in first:
             assert np.isfinite(first[name]).all()
             np.testing.assert_array_equal(first[name], second[name])
             assert len(np.unique(first[name][-1])) > 1  # replications differ
+    assert c.simulate(model, target, c.replace(20, 1), replications=2, rng=5).values  # by default
 
 
 @pytest.mark.parametrize(("model", "x"), ROWS.values(), ids=ROWS)
@@ -450,6 +470,26 @@ def test_F8_simulation_meets_the_exact_risk(bandwidth):
     h = bandwidth(plan.n.astype(float)) if callable(bandwidth) else bandwidth
     run = c.simulate(c.KernelDensity(bandwidth), MIX, plan, replications=9000, rng=22)
     check(run.values["ise"], exact.kernel_density_risk(MIX, h, plan), at=[1, 4])
+
+
+def test_F8_recovery_needs_bandwidths_that_shrink_but_not_too_fast():
+    """With a share of fresh data the risk tends to 0 iff h_t -> 0 and n_t h_t -> infinity.
+
+    n_t = 100 (t + 1)^2. h = n^-1/5: the risk falls as a power, with an exponent of 4/5 in n; h
+    constant: it stays at the bias; h = 1 / n: at the noise.
+    """
+    T = 60
+    plan = c.mixture(lambda t: 100 * (t + 1) ** 2, 0.5, T)
+    n, late = plan.n.astype(float), slice(T // 2, None)
+    risk = {
+        name: exact.kernel_density_risk(MIX, h, plan)
+        for name, h in {"right": n**-0.2, "constant": 0.5, "too small": 5 / n}.items()
+    }
+    slope = np.polyfit(np.log(n[late]), np.log(risk["right"][late]), 1)[0]
+    assert slope == pytest.approx(-0.8, abs=0.06)
+    forever = exact.kernel_density_risk(MIX, 0.5, c.mixture(10**9, 0.5, T))[-1]
+    assert risk["constant"][-1] == pytest.approx(forever, rel=0.05)
+    assert risk["too small"][-1] > 0.3 * risk["too small"][0] > 10 * risk["right"][-1]
 
 
 # F9

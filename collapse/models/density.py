@@ -16,7 +16,7 @@ __all__ = ["KernelDensity"]
 class Kernels(NamedTuple):
     """Parameters of a kernel density: a Gaussian of width h around each point."""
 
-    point: np.ndarray  # (R, N, d)
+    point: np.ndarray  # (R, N, d); where weight is 0, padding
     weight: np.ndarray  # (R, N), rows sum to 1
     bandwidth: np.ndarray  # (R,)
 

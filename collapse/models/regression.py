@@ -21,12 +21,14 @@ class Line(NamedTuple):
     var: np.ndarray  # (R,)
 
 
-class Squares(NamedTuple):
-    """Data of a linear regression: mean products of covariates and label are sufficient."""
+class Factor(NamedTuple):
+    """Data of a linear regression: the triangle of a QR decomposition is sufficient.
 
-    xx: np.ndarray  # (R, d, d)
-    xy: np.ndarray  # (R, d)
-    yy: np.ndarray  # (R,)
+    With z the covariates and the label, r^T r is the weighted mean of z z^T. Nothing cancels: the
+    last number of r is the root mean squared residual, however small.
+    """
+
+    r: np.ndarray  # (R, d + 1, d + 1), upper triangular
     size: np.ndarray  # (R,), effective number of samples
 
 
@@ -79,25 +81,22 @@ class LinearRegression:
     def collect(self, x, n):
         """The data of the first n (R,) samples of x (R, N, d + 1), the label last."""
         z = np.sqrt(mask(x, n))[..., None] * x
-        zz = np.swapaxes(z, 1, 2) @ z
         size = np.broadcast_to(np.asarray(n, dtype=np.float64), len(x))
-        return Squares(zz[:, :-1, :-1], zz[:, :-1, -1], zz[:, -1, -1], size)
+        return Factor(_triangle(z, np.zeros((len(x), x.shape[2], x.shape[2]))), size)
 
     def pool(self, a, b, share):
         """Weight `share` on b and the rest on a; the sizes combine by Kish's formula."""
         u, v, size = shares(a.size, b.size, share)
-        xx = u[:, None, None] * a.xx + v[:, None, None] * b.xx
-        xy = u[:, None] * a.xy + v[:, None] * b.xy
-        return Squares(xx, xy, u * a.yy + v * b.yy, size)
+        root_u, root_v = np.sqrt(u)[:, None, None], np.sqrt(v)[:, None, None]
+        return Factor(_triangle(root_u * a.r, root_v * b.r), size)
 
     def fit(self, data, previous=None):
         """Least squares, and the mean squared residual; `previous` without data."""
-        coef = np.zeros_like(data.xy) if previous is None else previous.coef
-        rest = data.xy - _times(data.xx, coef)  # what the start leaves to explain
-        coef = coef + _times(np.linalg.pinv(data.xx, rcond=1e-12, hermitian=True), rest)
-        fitted = 2 * (coef * data.xy).sum(axis=1) - (coef * _times(data.xx, coef)).sum(axis=1)
-        theta = Line(coef, np.maximum(data.yy - fitted, 0.0))
-        return keep(previous, theta, data.size == 0)
+        x, y, last = data.r[:, :-1, :-1], data.r[:, :-1, -1], data.r[:, -1, -1]
+        coef = np.zeros_like(y) if previous is None else previous.coef
+        coef = coef + _times(np.linalg.pinv(x, rcond=1e-10), y - _times(x, coef))
+        var = last**2 + ((y - _times(x, coef)) ** 2).sum(axis=1)
+        return keep(previous, Line(coef, var), data.size == 0)
 
     def parameters(self, target):
         """A target (coef, var), checked."""
@@ -127,9 +126,9 @@ class LogisticRegression:
     covariates : (m, d) array or function, optional
         As in `LinearRegression`.
     ridge : float, at least 0
-        Penalty ridge |coef|^2 / 2 on the log-likelihood of all n samples. The default is too
-        small to matter, except where the labels can be separated: there maximum likelihood
-        (ridge 0) does not exist, and a fit is refused.
+        Penalty of ridge / 2 times the sum of squares of coef, on the log-likelihood of all n
+        samples. The default is too small to matter, except where the labels can be separated:
+        there maximum likelihood (ridge 0) does not exist, and such a fit is refused.
 
     A target is coef (d,), or real data: `collapse.targets.rows` of x and y.
 
@@ -235,6 +234,11 @@ def _coef(value, covariates):
 
 def _sigmoid(z):
     return 0.5 * (1 + np.tanh(z / 2))  # no overflow
+
+
+def _triangle(*rows):
+    """r (R, d, d) with r^T r = sum of z^T z over the rows z (R, N, d)."""
+    return np.linalg.qr(np.concatenate(rows, axis=1), mode="r")
 
 
 def _times(matrix, vector):

@@ -206,7 +206,8 @@ def simulate(
         arrays = _arrays(known.theta) if isinstance(known, At) else ()
         floats = sum(array.size for array in arrays)
         if getattr(model, "stores_samples", False):  # most memory is the data's
-            floats += int(plan.n.max())
+            width = known.x.shape[1] if isinstance(known, Drawn) else 1
+            floats += width * int(plan.n.sum() if (plan.gain < 1).any() else plan.n.max())
         batch = max(1, min(BATCH, BATCH_FLOATS // floats))
     sizes = [min(batch, R - start) for start in range(0, R, batch)]
     children = rng.spawn(len(sizes))
@@ -260,6 +261,7 @@ def _target(model, target):
     if isinstance(target, Rows):
         if not hasattr(model, "collect"):
             raise TypeError(f"model needs a method collect for a target of rows, found {model!r}")
+        model.collect(target.x[None], np.array([len(target.x)]))  # refuses what it cannot use
         return Drawn(model, target.x)
     if hasattr(model, "source"):
         return model.source(target)

@@ -205,7 +205,7 @@ def plateau(alpha, n, *, v2=-1.0):
     n = _check.whole_array("n", n)
     _check.broadcast(alpha=alpha, n=n)
     v2 = _check.number("v2", v2, least=-1)
-    inverse = 1 + (n - 1) * (alpha * (2 - alpha)) - (1 - alpha) * (1 + v2)
+    inverse = (n - 1) * (alpha * (2 - alpha)) + alpha * (1 + v2) - v2
     with np.errstate(divide="ignore"):
         return 1 / np.maximum(inverse, 0.0)
 
@@ -482,9 +482,9 @@ def gaussian_moments(plan, *, ddof=0.0):
         raise ValueError(f"ddof must be below every n, found {ddof:g} and n = {plan.n.min()}")
     rows = [(0.0, 1.0)]  # generation 0 draws from the target alone
     for n, a in zip(plan.n.tolist(), plan.alpha.tolist(), strict=True):
-        risk, variance = rows[-1]
-        q = a + (1 - a) * variance + a * (1 - a) * risk
-        rows.append(((1 - a) ** 2 * risk + q / n, (n - 1) / (n - ddof) * q))
+        risk, variance = rows[-1] if a < 1 else (0.0, 1.0)  # which may have grown to inf
+        q = a + (1 - a) * variance + (a * (1 - a) * risk if a else 0.0)
+        rows.append(((1 - a) ** 2 * risk + q / n, (n - 1) / (n - ddof) * q if n > 1 else 0.0))
     risk, variance = np.array(rows[1:]).T
     return risk, variance
 
@@ -584,6 +584,8 @@ def kernel_density_risk(target, bandwidth, plan):
     >>> kernel_density_risk(([1.0], [0.0], [1.0]), 0.4, replace(100, 2)).round(5).tolist()
     [0.00555, 0.01089, 0.01641]
     """
+    if not isinstance(target, (tuple, list)) or len(target) != 3:
+        raise TypeError(f"target must be (weight, mean, var), found {target!r}")
     weight, mean, var = (_check.real_array("target", part) for part in target)
     weight = _check.probabilities("target weight", weight, ndim=1)
     if not mean.shape == var.shape == weight.shape or not (var > 0).all():
@@ -599,6 +601,11 @@ def kernel_density_risk(target, bandwidth, plan):
     # once its step resolves the extent of the widest density
     extent = np.ptp(mean) + 12 * np.sqrt(var.max() + (h**2).sum())
     reach = 9 / min(np.sqrt(var.min()), h.min())
+    if reach * extent > 1e7:
+        raise ValueError(
+            "bandwidth and standard deviations of the target must differ by a factor of at most "
+            f"some 10^5, found bandwidths {h.min():g} to {h.max():g}"
+        )
     u = np.arange(0, reach, np.pi / (2 * extent))
     psi = (weight * np.exp(1j * u[:, None] * mean - u[:, None] ** 2 * var / 2)).sum(axis=1)
     first, second = np.zeros_like(psi), np.zeros_like(u)  # E S, E |S|^2

@@ -27,6 +27,7 @@ REST = "<rest>"
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
 TOKEN = re.compile(WORD.pattern + r"|[.,;:?!](?!\S)")  # a mark that ends something: not that in a.b
 MARKS = ".,;:?!"
+NO_PARAGRAPHS = "files must contain paragraphs of three words or more, found none in {}"
 BLANK = re.compile(r"\n[^\S\n]*\n")
 
 
@@ -385,7 +386,10 @@ def paragraphs(files=None):
     (True, 'topics')
     """
     contents, source = (_python_texts(), _python_source()) if files is None else _read_files(files)
-    return [" ".join(part.split()) for part, _ in _documents(contents)], source
+    found = [" ".join(part.split()) for part, _ in _documents(contents)]
+    if not found:
+        raise ValueError(NO_PARAGRAPHS.format(source or "no file"))
+    return found, source
 
 
 def _documents(contents):
@@ -401,10 +405,7 @@ def _text(contents, source):
     documents = [found for _, found in _documents(contents)]
     counts = Counter(token for document in documents for token in document)
     if not counts:
-        raise ValueError(
-            "files must contain paragraphs of three words or more, found none in "
-            f"{source or 'no file'}"
-        )
+        raise ValueError(NO_PARAGRAPHS.format(source or "no file"))
     tokens = (END, *sorted(counts, key=lambda token: (-counts[token], token)))
     number = {token: i for i, token in enumerate(tokens)}
     stream = [number[token] for document in documents for token in (*document, END)]
@@ -437,7 +438,7 @@ def _read_files(files):
 
 def _read(path):
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise type(error)(
             f"files must be text files that can be read, found {str(path)!r}, looked for from "

@@ -69,10 +69,12 @@ def covariance_matrix(name, value, d):
     scale = abs(cov).max()
     if abs(cov - cov.T).max() > 1e-9 * scale:
         raise ValueError(f"{name} must be symmetric, found {_check.short(value)}")
-    least = np.linalg.eigvalsh(cov)[0]
-    if not least > 1e-12 * scale:
+    sd = np.sqrt(np.maximum(np.diag(cov), 0))
+    least = np.linalg.eigvalsh(cov / np.outer(sd, sd))[0] if sd.min() > 0 else np.diag(cov).min()
+    if not least > 1e-12:
         raise ValueError(
-            f"{name} must be positive definite, found a least eigenvalue of {least:.3g}: leave out "
-            "an axis that depends on others, or add a small number to the diagonal"
+            f"{name} must be positive definite, found {least:.3g} for the least eigenvalue of its "
+            "correlations: leave out an axis that depends on others, or add a small number to the "
+            "diagonal"
         )
     return (cov + cov.T) / 2

@@ -13,6 +13,9 @@ from collapse.models.gmm import Components, GaussianMixture, squared_error
 __all__ = ["KernelDensity"]
 
 
+BLOCK = 2**22  # numbers at once where pairs of points are summed
+
+
 class Kernels(NamedTuple):
     """Parameters of a kernel density: a Gaussian of width h around each point."""
 
@@ -28,8 +31,8 @@ class KernelDensity:
     Parameters
     ----------
     bandwidth : float above 0, or function
-        A function takes the effective sample size and returns the bandwidth, such as
-        ``lambda n: n**-0.2``.
+        A function takes the effective sample sizes (R,), an array, and returns the bandwidths,
+        such as ``lambda n: n**-0.2``.
 
     A target is a Gaussian mixture (weight (k,), mean (k, d), cov (k, d, d); for d = 1 means and
     variances (k,)), or real data: `collapse.targets.rows`.
@@ -56,6 +59,8 @@ class KernelDensity:
     def __post_init__(self):
         if not callable(self.bandwidth):
             h = _check.number("bandwidth", self.bandwidth, above=0)
+            if not 1e-100 < h < 1e100:
+                raise ValueError(f"bandwidth must be between 1e-100 and 1e100, found {h:g}")
             object.__setattr__(self, "bandwidth", h)
 
     def sample(self, theta, n, rng):
@@ -84,6 +89,11 @@ class KernelDensity:
         h = self.bandwidth
         if callable(h):
             h = _check.real_array("bandwidth(n)", h(np.maximum(data.size, 1)))
+        if np.shape(h) not in ((), data.size.shape):
+            raise ValueError(
+                f"bandwidth(n) must return {data.size.size} numbers for as many sizes n, found "
+                f"shape {np.shape(h)}"
+            )
         theta = Kernels(data.x, data.weight, np.broadcast_to(h, data.size.shape).astype(float))
         if not (theta.bandwidth > 0).all():
             raise ValueError(f"bandwidth(n) must be above 0, found {theta.bandwidth.min()}")
@@ -108,7 +118,7 @@ class KernelDensity:
         """A target given as a Gaussian mixture, checked: its components."""
         try:
             k = len(target[0])
-        except (TypeError, IndexError):
+        except (TypeError, IndexError, KeyError):
             raise TypeError(
                 f"target must be a Gaussian mixture (weight, mean, cov) or rows, found {target!r}"
             ) from None
@@ -133,7 +143,7 @@ class KernelDensity:
                 x, w = point[some], weight[some]
                 wide = truth._replace(cov=truth.cov + h**2 * eye)
                 cross = w @ np.exp(model.log_density(wide, x))
-                values.append(w @ _kernel(x, x, np.sqrt(2) * h) @ w - 2 * cross + own)
+                values.append(_pairs(x, w, np.sqrt(2) * h) - 2 * cross + own)
             return np.array(values)
 
         return {"ise": ise}
@@ -149,6 +159,15 @@ class _Mixture:
         model = GaussianMixture(self.truth.weight.size)
         rows = (np.broadcast_to(array, (n.size, *array.shape)) for array in self.truth)
         return model.sample(Components(*rows), n, rng)
+
+
+def _pairs(x, weight, h):
+    """The weighted sum of kernels over all pairs of points, in blocks that bound the memory."""
+    step = max(1, BLOCK // x.size)
+    return sum(
+        weight[i : i + step] @ _kernel(x[i : i + step], x, h) @ weight
+        for i in range(0, len(x), step)
+    )
 
 
 def _kernel(a, b, h):

@@ -26,6 +26,9 @@ __all__ = [
 ]
 
 
+LARGEST_COUNT = 9e18  # of NumPy's samplers
+
+
 class Means(NamedTuple):
     """Data of a one-parameter family: the sample mean is sufficient."""
 
@@ -119,7 +122,7 @@ class Poisson(ExponentialFamily):
     v1: ClassVar[float] = 1.0
 
     def total(self, mu, n, rng):
-        return rng.poisson(n * mu)
+        return _poisson(n * mu, rng)
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,10 @@ class Binomial(ExponentialFamily):
         return float(self.size)
 
     def total(self, mu, n, rng):
+        if int(np.max(n)) * self.size > LARGEST_COUNT:
+            raise ValueError(
+                f"n times size must be at most {LARGEST_COUNT:g}, found {np.max(n)} x {self.size}"
+            )
         return rng.binomial(n * self.size, np.minimum(mu / self.size, 1.0))
 
 
@@ -248,7 +255,7 @@ class NegativeBinomial(ExponentialFamily):
         return 1 / self.size
 
     def total(self, mu, n, rng):  # a Poisson count of gamma mean
-        return rng.poisson(mu / self.size * rng.standard_gamma(n * self.size, size=mu.shape))
+        return _poisson(mu / self.size * rng.standard_gamma(n * self.size, size=mu.shape), rng)
 
 
 @dataclass(frozen=True)
@@ -267,4 +274,14 @@ class Geometric(ExponentialFamily):
     v2: ClassVar[float] = 1.0
 
     def total(self, mu, n, rng):
-        return rng.poisson(mu * rng.standard_gamma(n, size=mu.shape))
+        return _poisson(mu * rng.standard_gamma(n, size=mu.shape), rng)
+
+
+def _poisson(mean, rng):
+    """Poisson counts, their sum over samples at most what NumPy can draw."""
+    if mean.max(initial=0) > LARGEST_COUNT:
+        raise ValueError(
+            f"n times the mean must be at most {LARGEST_COUNT:g}, found {mean.max():g}: take a "
+            "smaller n, or other units"
+        )
+    return rng.poisson(mean)

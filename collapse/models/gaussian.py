@@ -11,6 +11,9 @@ from collapse.models._data import covariance_matrix, keep, mask, shares
 __all__ = ["Gaussian"]
 
 
+FARTHEST = 1e10
+
+
 class Moments(NamedTuple):
     """Parameters of a Gaussian."""
 
@@ -31,7 +34,8 @@ class Gaussian:
     """A d-dimensional Gaussian, fitted by the mean and the covariance of its data.
 
     theta has ``theta.mean`` (R, d) and ``theta.cov`` (R, d, d). Only the mean (a Gaussian) and the
-    scatter (a Wishart matrix) of n samples are drawn, so cost and memory do not depend on n.
+    scatter (a Wishart matrix) of n samples are drawn, so cost and memory do not depend on n
+    (except with real rows as the target).
 
     Parameters
     ----------
@@ -121,17 +125,24 @@ class Gaussian:
     def parameters(self, target):
         """A target (mean, covariance), or the mean where the covariance is known; checked."""
         if self.covariance is not None:
-            return Moments(self._mean(target), self.covariance)
+            return Moments(self._mean(target, self.covariance), self.covariance)
         try:
             mean, cov = target
         except (TypeError, ValueError):
             raise TypeError(f"target must be (mean, covariance), found {target!r}") from None
-        return Moments(self._mean(mean), covariance_matrix("target covariance", cov, self.d))
+        cov = covariance_matrix("target covariance", cov, self.d)
+        return Moments(self._mean(mean, cov), cov)
 
-    def _mean(self, value):
+    def _mean(self, value, cov):
         mean = np.atleast_1d(_check.real_array("target mean", value))
         if mean.shape != (self.d,):
             raise ValueError(f"target mean must have shape ({self.d},), found {mean.shape}")
+        far = abs(mean / np.sqrt(np.diag(cov))).max()
+        if far > FARTHEST:
+            raise ValueError(
+                f"target mean must be within {FARTHEST:g} standard deviations of 0, found "
+                f"{far:.3g}: subtract a constant, rounding would swamp the samples"
+            )
         return mean
 
     def default_record(self, target):

@@ -47,6 +47,7 @@ class GaussianMixture:
         EM steps at most, at least 1.
     floor : float, above 0, in squared units of the samples
         Added to the diagonal of every covariance; keeps a component on a single point finite.
+        Variances near it are not resolved: scale the samples, or lower it.
 
     Raises
     ------

@@ -129,6 +129,8 @@ class NextToken:
 
     def __post_init__(self):
         object.__setattr__(self, "order", _check.whole("order", self.order))
+        if self.order > 61:  # even two tokens make 2**62 contexts
+            raise ValueError(f"order must be at most 61, found {self.order}")
         _check.option("contexts", self.contexts, ("own", "fixed"))
         _check.option("unseen", self.unseen, ("previous", "backoff", "uniform"))
         _check.option("unit", self.unit, ("documents", "tokens"))
@@ -608,7 +610,8 @@ def _documents(theta, number, rng, need=None):
         if need is None and (position > LONGEST or position * active.size > OPEN):
             raise ValueError(
                 f"theta must be a model that ends its documents, found {active.size} of "
-                f"{position} tokens and no end: fit to whole documents (unit='documents')"
+                f"{position} tokens and no end: fit to whole documents, of fewer tokens each, or "
+                "let n count tokens (unit='tokens')"
             )
         gram = context * K + _draw(theta, owner[active], context, rng)
         written.append((active, gram))

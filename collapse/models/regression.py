@@ -11,7 +11,7 @@ from collapse.models._data import keep, mask, pool_samples, samples, shares
 
 __all__ = ["LinearRegression", "LogisticRegression"]
 
-NEWTON_STEPS = 100
+NEWTON_STEPS = 1000
 
 
 class Line(NamedTuple):
@@ -38,7 +38,7 @@ class LinearRegression:
 
     theta has ``theta.coef`` (R, d) and ``theta.var`` (R,), the mean squared residual (divisor n).
     Where the data do not determine all coefficients, the least-squares solution nearest to the
-    previous model is taken (nearest to 0 where there is none).
+    previous model is taken (nearest to 0 where there is none), in units of the covariates' size.
 
     Parameters
     ----------
@@ -80,6 +80,7 @@ class LinearRegression:
 
     def collect(self, x, n):
         """The data of the first n (R,) samples of x (R, N, d + 1), the label last."""
+        _check_rows(x, self.covariates)
         z = np.sqrt(mask(x, n))[..., None] * x
         size = np.broadcast_to(np.asarray(n, dtype=np.float64), len(x))
         return Factor(_triangle(z, np.zeros((len(x), x.shape[2], x.shape[2]))), size)
@@ -94,7 +95,10 @@ class LinearRegression:
         """Least squares, and the mean squared residual; `previous` without data."""
         x, y, last = data.r[:, :-1, :-1], data.r[:, :-1, -1], data.r[:, -1, -1]
         coef = np.zeros_like(y) if previous is None else previous.coef
-        coef = coef + _times(np.linalg.pinv(x, rcond=1e-10), y - _times(x, coef))
+        unit = np.sqrt((x**2).sum(axis=1))  # of each covariate: results do not depend on units
+        unit = np.where(unit > 0, unit, 1.0)
+        inverse = np.linalg.pinv(x / unit[:, None, :], rcond=1e-10)
+        coef = coef + _times(inverse, y - _times(x, coef)) / unit
         var = last**2 + ((y - _times(x, coef)) ** 2).sum(axis=1)
         return keep(previous, Line(coef, var), data.size == 0)
 
@@ -127,8 +131,9 @@ class LogisticRegression:
         As in `LinearRegression`.
     ridge : float, at least 0
         Penalty of ridge / 2 times the sum of squares of coef, on the log-likelihood of all n
-        samples. The default is too small to matter, except where the labels can be separated:
-        there maximum likelihood (ridge 0) does not exist, and such a fit is refused.
+        samples. Where covariates are of order 1 the default is too small to matter, except where
+        the labels can be separated: there maximum likelihood (ridge 0) does not exist, and such a
+        fit is refused.
 
     A target is coef (d,), or real data: `collapse.targets.rows` of x and y.
 
@@ -163,6 +168,7 @@ class LogisticRegression:
 
     def collect(self, x, n):
         """The data of the first n (R,) samples of x (R, N, d + 1), the label last."""
+        _check_rows(x, self.covariates)
         if not np.isin(x[..., -1], (0, 1)).all():
             raise ValueError("target must have labels 0 and 1, found others")
         return samples(x, n)
@@ -185,11 +191,17 @@ class LogisticRegression:
             reach = (abs(_times(x, step)) * (data.weight > 0)).max(axis=1, initial=0)
             coef = coef + step * np.minimum(1, 2 / np.maximum(reach, 1e-300))[:, None]
             if (reach < 1e-9).all():
-                return keep(previous, coef, data.size == 0)
-        raise ValueError(
-            f"data must not be separable, found replication {int(reach.argmax())} without a finite "
-            "fit: take a larger n, or LogisticRegression(ridge=0.01)"
-        )
+                break
+        # a direction with every label on its side: the likelihood has no maximum
+        side = (2 * y - 1) * _times(x, coef)
+        apart = ((side > 0) | (data.weight == 0)).all(axis=1) & (data.size > 0)
+        bad = (apart & (self.ridge == 0)) | (reach >= 1e-9)
+        if bad.any():
+            raise ValueError(
+                f"data must not be separable, found replication {int(bad.argmax())} without a "
+                "finite fit: take a larger n, or LogisticRegression(ridge=0.01)"
+            )
+        return keep(previous, coef, data.size == 0)
 
     def parameters(self, target):
         """A target coef, checked."""
@@ -228,8 +240,19 @@ def _coef(value, covariates):
     coef = np.atleast_1d(_check.real_array("coef", value))
     wanted = covariates.shape[1] if isinstance(covariates, np.ndarray) else coef.size
     if coef.shape != (wanted,) or wanted == 0:
-        raise ValueError(f"coef must have shape ({wanted},), found {coef.shape}")
+        raise ValueError(f"coef must have shape ({wanted or 'd'},), found {coef.shape}")
     return coef
+
+
+def _check_rows(x, covariates):
+    """Covariates, as many as the model draws, and a label."""
+    d = x.shape[2] - 1
+    wanted = covariates.shape[1] if isinstance(covariates, np.ndarray) else max(d, 1)
+    if d != wanted:
+        raise ValueError(
+            f"target must be rows(x, y), with {wanted} column{'s' * (wanted > 1)} in x and a "
+            f"label y, found {d + 1} columns in all"
+        )
 
 
 def _sigmoid(z):

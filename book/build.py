@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
 
 from steps import BUILD, ROOT, VENV, Stop, aloud, environment, fingerprint, quietly, step
 
+REQUIREMENTS = ("requirements.txt", "requirements-gpt.txt")
 START = float(os.environ.setdefault("BOOK_START", str(time.time())))  # the set-up included
 
 
@@ -23,11 +24,11 @@ START = float(os.environ.setdefault("BOOK_START", str(time.time())))  # the set-
 
 
 def set_up():
-    """Make .venv hold exactly what requirements.txt says; mend it when a set-up was cut short."""
+    """Make .venv hold what the requirements say; mend it when a set-up was cut short."""
     inside = Path(sys.prefix) == VENV
     stamp = VENV / "complete"  # written last, so without it the environment is half-made
     wanted = hashlib.sha256(str(ROOT).encode())
-    for name in ("requirements.txt", "pyproject.toml"):
+    for name in (*REQUIREMENTS, "pyproject.toml"):
         wanted.update((ROOT / name).read_bytes())
     wanted = wanted.hexdigest()
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -46,7 +47,7 @@ def set_up():
         with step("[set-up] installing the pinned requirements (a minute or two)"):
             quietly(
                 [python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
-                 "-r", "requirements.txt"], "pip.log",
+                 *(part for name in REQUIREMENTS for part in ("-r", name))], "pip.log",
                 "pip could not install the requirements (see above and _build/logs/pip.log): "
                 "check the network, then run the same command again",
             )  # fmt: skip

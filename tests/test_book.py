@@ -198,7 +198,13 @@ def test_every_theorem_is_proved_and_tested():
 
 
 def test_any_change_of_the_package_changes_the_key(tmp_path):
-    for name in ("requirements.txt", "collapse/a.py", "collapse/models/b.py", "book/data/c.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-gpt.txt",
+        "collapse/a.py",
+        "collapse/models/b.py",
+        "book/data/c.txt",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1\n")
@@ -208,7 +214,7 @@ def test_any_change_of_the_package_changes_the_key(tmp_path):
         keys.append(freshness.package_key(tmp_path))
     (tmp_path / "collapse" / "a.py").rename(tmp_path / "collapse" / "d.py")
     keys.append(freshness.package_key(tmp_path))
-    assert len(set(keys)) == 6
+    assert len(set(keys)) == 7
     assert freshness.package_key(tmp_path) == keys[-1]
 
 

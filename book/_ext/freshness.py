@@ -18,7 +18,7 @@ CACHE = Path("_build/.jupyter_cache")
 def package_key(root=ROOT):
     """Hash of the package, the pinned requirements, the book's data and the Python version."""
     root = Path(root)
-    files = [root / "requirements.txt", *(root / "collapse").rglob("*.py")]
+    files = [*root.glob("requirements*.txt"), *(root / "collapse").rglob("*.py")]
     files += [path for path in (root / "book" / "data").rglob("*") if path.is_file()]
     total = hashlib.sha256(sys.version.encode())
     for path in sorted(files):

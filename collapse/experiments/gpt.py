@@ -1,0 +1,494 @@
+"""A small GPT retrained on its own writing: the settings, the measures, one run from end to end.
+
+``python -m collapse.experiments.gpt --config small --out results.json [--resume]``
+
+Every generation is kept in a checkpoint beside the results, written whole or not at all; an
+interrupted run resumes to the same numbers on the same machine.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+import collapse
+from collapse import _check, exact, targets
+from collapse.engine import generations
+
+__all__ = [
+    "CONFIGS", "Corpus", "Fresh", "Run", "documents_needed", "measure", "plans", "read", "run",
+]  # fmt: skip
+
+END = "<end>"
+
+
+# Real text
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Documents as rows of tokens, split into those to learn from and those held out.
+
+    Parameters
+    ----------
+    train, held_out : (D, context + 1) int32
+        The end mark 0, the tokens, the end mark again, then -1.
+    held_out_bytes : int
+    tokenizer
+        Byte-pair encoding learned from the training documents alone.
+    source : str
+    rare : (k,) token ids
+        Tokens that some, but fewer than one in a hundred, training documents hold.
+    """
+
+    train: np.ndarray
+    held_out: np.ndarray
+    held_out_bytes: int
+    tokenizer: object
+    source: str
+    rare: np.ndarray
+
+    def decode(self, row):
+        """A row of tokens as text."""
+        return self.tokenizer.decode([int(token) for token in row if token > 0])
+
+
+def read(vocabulary, context, *, files=None, held_out=500, rng=None):
+    """Real documents: paragraphs of at least three words that fit into `context` tokens.
+
+    Parameters
+    ----------
+    vocabulary : int, at least 257
+        Tokens: the end mark, 256 bytes and pairs learned from the training text.
+    context : int
+        Longest document with its end mark; longer ones are left out.
+    files : path of a folder of .txt files, optional
+        By default the English that ships with every CPython.
+    held_out : int
+        Documents never trained on.
+    rng : None, seed or numpy.random.Generator
+        Which documents are held out.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    if files is not None:
+        folder = Path(files)
+        files = sorted(folder.glob("*.txt"))
+        if not files:
+            raise ValueError(f"files must be a folder of .txt files, found none in {folder}")
+    paragraphs, source = targets.paragraphs(files)
+    order = _check.generator(rng).permutation(len(paragraphs))
+    if len(paragraphs) < 4 * held_out:
+        raise ValueError(
+            f"held_out must leave three quarters of the documents to learn from, found {held_out} "
+            f"of {len(paragraphs)} in {source}"
+        )
+    share = len(paragraphs) // 4  # enough to find held-out documents that fit
+    rest, learn = ([paragraphs[i] for i in part] for part in (order[:share], order[share:]))
+    bytes_ = pre_tokenizers.ByteLevel
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = (
+        bytes_(add_prefix_space=False),
+        decoders.ByteLevel(),
+    )
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary, special_tokens=[END], initial_alphabet=bytes_.alphabet(),
+        show_progress=False,
+    )  # fmt: skip
+    tokenizer.train_from_iterator(learn, trainer)
+    held = [text for text in rest if len(tokenizer.encode(text).ids) < context][:held_out]
+    train = _rows(tokenizer, learn, context)
+    bytes_held = sum(len(text.encode()) for text in held)
+    return Corpus(
+        train, _rows(tokenizer, held, context), bytes_held, tokenizer, source, _rare(train)
+    )
+
+
+def _rare(rows):
+    holds = Counter(token for row in rows for token in set(row[row > 0].tolist()))
+    return np.array(sorted(t for t, number in holds.items() if number < len(rows) / 100))
+
+
+def _rows(tokenizer, texts, context):
+    """Those texts that fit, as rows of tokens."""
+    coded = [code.ids for code in tokenizer.encode_batch(texts)]
+    coded = [ids for ids in coded if len(ids) < context]
+    rows = np.full((len(coded), context + 1), -1, dtype=np.int32)
+    for row, ids in zip(rows, coded, strict=True):
+        row[: len(ids) + 2] = [0, *ids, 0]
+    rows.setflags(write=False)
+    return rows
+
+
+class Fresh:
+    """A target: real documents without replacement, in an order of its own per replication.
+
+    Parameters
+    ----------
+    model : GPT
+    corpus : Corpus
+    plan : Plan
+        Refused where it may need more documents than there are.
+    replications : int
+    rng : numpy.random.Generator
+    """
+
+    def __init__(self, model, corpus, plan, replications, rng):
+        need, there = documents_needed(plan), len(corpus.train)
+        if need > there:
+            raise ValueError(
+                f"plan must need at most the {there} real documents there are, found one that "
+                f"needs {need}: take a smaller n or fewer generations, or give more text"
+            )
+        self.model, self.rows = model, corpus.train
+        self.order = np.array([rng.permutation(there) for _ in range(replications)])
+        self.used = np.zeros(replications, dtype=np.int64)
+
+    def sample(self, n, rng):
+        take = self.used[:, None] + np.arange(int(n.max()))
+        self.used = self.used + n
+        last = self.rows.shape[0] - 1  # padding beyond n carries no weight
+        return self.model.collect(
+            self.rows[np.take_along_axis(self.order, np.minimum(take, last), axis=1)], n, rng
+        )
+
+
+def documents_needed(plan):
+    """Real documents that a plan takes: exactly if stratified, but for one run in 10^9 if not."""
+    if plan.mixing == "stratified":
+        return int(np.rint(plan.n * plan.alpha).sum())
+    from scipy.stats import binom
+
+    return int(binom.isf(1e-9 / plan.n.size, plan.n, plan.alpha).sum())
+
+
+# What is run
+
+
+@dataclass(frozen=True)
+class Run:
+    """One configuration of the experiment: the model, the loop, and how often.
+
+    Parameters
+    ----------
+    vocabulary, context, layers, heads, width, batch, epochs, rate
+        As in `collapse.models.gpt.Config`.
+    documents : int
+        n_0, and n_t of the settings whose size is constant; even.
+    generations : int
+    splits : int
+        Replications, each with its own order of the real documents.
+    settings : tuple of str
+        Names from `plans`.
+    """
+
+    vocabulary: int = 512
+    context: int = 64
+    layers: int = 1
+    heads: int = 2
+    width: int = 32
+    batch: int = 8
+    epochs: int = 4
+    rate: float = 1e-2
+    documents: int = 512
+    generations: int = 5
+    splits: int = 4
+    settings: tuple = ("replace", "mixture", "real only")
+
+
+ALL = ("replace", "mixture", "mixture, share falls", "mixture, n grows", "accumulate",
+       "real only", "real only, half")  # fmt: skip
+CONFIGS = {
+    "tiny": Run(width=16, documents=32, generations=2, splits=2, epochs=1),
+    "small": Run(splits=8),
+    "laptop": Run(
+        vocabulary=1024, layers=2, heads=4, width=64, batch=16, epochs=6, rate=5e-3,
+        documents=500, generations=10, splits=4, settings=ALL,
+    ),
+    "paper": Run(
+        vocabulary=8192, context=128, layers=4, heads=4, width=256, batch=32, epochs=8, rate=3e-4,
+        documents=1000, generations=10, splits=10, settings=ALL,
+    ),
+}  # fmt: skip
+
+
+def plans(n, generations):
+    """The settings: name -> Plan. Counts of real documents are fixed (stratified)."""
+
+    def half(t):
+        return 0.5
+
+    def falling(t):  # 1/2, 1/4, 1/6, ... rounded to whole documents
+        return np.floor(n / (2 * t)) / n
+
+    def mixture(size, share):
+        return collapse.mixture(size, share, generations, mixing="stratified")
+
+    return {
+        "replace": collapse.replace(n, generations),
+        "mixture": mixture(n, half),
+        "mixture, share falls": mixture(n, falling),
+        "mixture, n grows": mixture(lambda t: n + t * (n // 4) // 2 * 2, half),
+        "accumulate": collapse.accumulate(n, generations),
+        "real only": mixture(n, lambda t: 1.0),
+        "real only, half": mixture(lambda t: n if t == 0 else n // 2, lambda t: 1.0),
+    }
+
+
+# What is measured
+
+
+def written(rows):
+    """Statistics of what a model writes: rows (R, N, context + 1) -> dict of (R,) numbers."""
+    tokens = rows[..., 1:]
+    grams = {name: [] for name in ("distinct pairs", "repetition", "length")}
+    for own in tokens:
+        documents = [row[row > 0].tolist() for row in own]
+        triples = [t for d in documents for t in zip(d, d[1:], d[2:], strict=False)]
+        pairs = {pair for d in documents for pair in pairwise(d)}
+        grams["distinct pairs"].append(len(pairs))
+        grams["repetition"].append(1 - len(set(triples)) / max(len(triples), 1))
+        grams["length"].append(np.mean([len(d) for d in documents]))
+    return {name: np.array(values, dtype=float) for name, values in grams.items()}
+
+
+def rare(corpus):
+    """Tokens that fewer than one in a hundred training documents hold, but at least one."""
+    used = np.zeros(corpus.tokenizer.get_vocab_size(), dtype=np.int64)
+    for row in corpus.train:
+        used[np.unique(row[row > 0])] += 1
+    return np.flatnonzero((used > 0) & (used < len(corpus.train) / 100))
+
+
+# One run
+
+
+def run(name, config, out, *, files=None, seed=2026, resume=False, stop_after=None, quiet=False):
+    """Run all settings of a configuration, write the results to `out` and return them.
+
+    Parameters
+    ----------
+    name : str
+        Of the configuration, for the record.
+    config : Run
+    out : path of a .json file
+        A checkpoint stands beside it until the end.
+    files : path of a folder of .txt files, optional
+    seed : int
+    resume : bool
+        Go on from the checkpoint.
+    stop_after : int, optional
+        Raise KeyboardInterrupt after so many generations, as if interrupted.
+    quiet : bool
+        No progress.
+    """
+    from collapse.models.gpt import GPT, Config
+
+    began = time.time()
+    out, fields = Path(out), set(Config.__dataclass_fields__)
+    place = Checkpoint(out, {"config": asdict(config), "files": str(files), "seed": seed}, resume)
+    corpus = read(config.vocabulary, config.context, files=files, rng=[seed, 0])
+    model = GPT(Config(**{k: v for k, v in asdict(config).items() if k in fields}))
+    loops = []  # all of them before the first is run: a plan without enough text is not begun
+    for setting in config.settings:
+        plan = plans(config.documents, config.generations)[setting]
+        rng = np.random.default_rng([seed, 1])  # every setting starts from the same generation 0
+        loops.append((setting, plan, Fresh(model, corpus, plan, config.splits, rng), rng))
+    trained = [_trained_on(plan) for _, plan, _, _ in loops]
+    per_document = corpus.train.shape[1] - 1  # tokens, padding included: what is computed
+    clock = Clock(config.splits * config.epochs * per_document, trained, quiet)
+    records, start = place.load(model, loops)
+    steps = sum(len(record["generations"]) for record in records)
+    for i, (setting, plan, target, rng) in enumerate(loops):
+        if i == len(records):
+            records.append({"setting": setting, "n": plan.n.tolist(), "alpha": plan.alpha.tolist(),
+                            "rho": exact.inflation(plan).tolist(), "generations": []})  # fmt: skip
+        record = records[i]["generations"]
+        if len(record) > config.generations:
+            continue
+        loop = generations(model, target, plan, config.splits, rng, start)
+        start = None
+        for t, theta, data in loop:
+            record.append(measure(model, corpus, theta, np.random.default_rng([seed, 2, t])))
+            place.save(records, i, t, theta, data, rng, target)
+            clock.tick(i, t, setting, record[-1])
+            steps += 1
+            if steps == stop_after:
+                raise KeyboardInterrupt
+    result = {"name": name, "config": asdict(config), "parameters": model.count(),
+              "settings": records, **provenance(corpus, seed, time.time() - began)}  # fmt: skip
+    place.finish(result)
+    return result
+
+
+def _trained_on(plan):
+    """Documents that each generation's training reads."""
+    return np.cumsum(plan.n) if (plan.gain[1:] < 1).any() else plan.n
+
+
+def measure(model, corpus, theta, rng):
+    """Held-out loss and what the model writes; lists with one number a replication."""
+    held, number = corpus.held_out, 200
+    R = len(theta.norm)
+    lost = model.bits(theta, held)
+    text = model.sample(theta, np.full(R, number), rng).x
+    found = {"bits per byte": lost / corpus.held_out_bytes,
+             "perplexity": 2 ** (lost / (held[:, 1:] >= 0).sum()),
+             "rare tokens": np.array([np.isin(corpus.rare, x).mean() for x in text]),
+             **written(text)}  # fmt: skip
+    found = {name: np.asarray(value, dtype=float).tolist() for name, value in found.items()}
+    return found | {"text": [corpus.decode(row) for row in text[0][:6]]}
+
+
+def provenance(corpus, seed, seconds):
+    """Where and how numbers were made."""
+    import equinox
+    import jax
+    import optax
+    import tokenizers
+
+    versions = {m.__name__: m.__version__ for m in (collapse, np, jax, equinox, optax, tokenizers)}
+    device = jax.local_devices()[0]
+    return {
+        "corpus": corpus.source,
+        "documents": {"train": len(corpus.train), "held out": len(corpus.held_out)},
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "device": f"{len(jax.local_devices())} x {device.device_kind}",
+        "versions": versions | {"python": platform.python_version()},
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+class Checkpoint:
+    """The state after the last generation, in one file that is whole or not there."""
+
+    def __init__(self, out, what, resume):
+        self.out, self.file, self.what = out, out.with_suffix(".checkpoint.npz"), what
+        if out.suffix != ".json":
+            raise ValueError(f"out must be a .json file, found {str(out)!r}")
+        if not out.parent.is_dir():
+            raise FileNotFoundError(f"out must be in a folder that exists, found {str(out)!r}")
+        if out.exists():
+            raise FileExistsError(f"out must be a new file, found {str(out)!r} with results")
+        if self.file.exists() and not resume:
+            raise FileExistsError(
+                f"{self.file} holds an interrupted run: go on with --resume, or remove it"
+            )
+
+    def save(self, records, i, t, theta, data, rng, target):
+        import jax
+
+        arrays = {f"theta{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(theta))}
+        arrays |= {f"data{k}": field for k, field in enumerate(data)}
+        note = {"what": self.what, "records": records, "at": [i, t], "rng": rng.bit_generator.state}
+        self._write(
+            self.file,
+            lambda file: np.savez(file, note=json.dumps(note), used=target.used, **arrays),
+        )
+
+    def load(self, model, loops):
+        """(records, (t, theta, data) to go on from), with the state of the loop put back."""
+        from collapse.models.gpt import Documents
+
+        if not self.file.exists():
+            return [], None
+        with np.load(self.file) as held:
+            note = json.loads(str(held["note"]))
+            if note["what"] != json.loads(json.dumps(self.what)):
+                raise ValueError(
+                    f"config, files and seed must be those of {self.file}, found others: "
+                    f"{note['what']} there"
+                )
+            i, t = note["at"]
+            _, plan, target, rng = loops[i]
+            target.used = held["used"]
+            rng.bit_generator.state = note["rng"]
+            theta = model.restore([held[f"theta{k}"] for k in range(_count(held, "theta"))])
+            data = [held[f"data{k}"] for k in range(_count(held, "data"))]
+        if t == plan.generations:
+            return note["records"], None
+        return note["records"], (t, theta, Documents(*data))
+
+    def finish(self, result):
+        self._write(self.out, lambda file: file.write(json.dumps(result, indent=1).encode()))
+        self.file.unlink(missing_ok=True)
+
+    def _write(self, path, fill):
+        part = path.with_name(path.name + ".part")
+        try:
+            with open(part, "wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise OSError(
+                f"{path} could not be written ({error.strerror}); what was there is as it was: "
+                "make room, then go on with --resume"
+            ) from error
+        os.replace(part, path)
+
+
+def _count(held, name):
+    return sum(key.startswith(name) for key in held.files)
+
+
+class Clock:
+    """Progress: tokens a second and time left."""
+
+    def __init__(self, tokens, trained, quiet):
+        self.work = [tokens * np.asarray(n, dtype=float) for n in trained]
+        self.quiet, self.done, self.start = quiet, 0.0, time.time()
+        self.total = sum(work.sum() for work in self.work)
+
+    def tick(self, i, t, setting, measured):
+        self.done += self.work[i][t]
+        passed = sum(work.sum() for work in self.work[:i]) + self.work[i][: t + 1].sum()
+        rate = self.done / (time.time() - self.start)
+        if not self.quiet:
+            loss = np.mean(measured["bits per byte"])
+            left = (self.total - passed) / rate
+            print(f"{setting:22} generation {t:2d}: {loss:.4f} bits per byte, "
+                  f"{rate:,.0f} tokens/s, {left / 60:.1f} min left", flush=True)  # fmt: skip
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(
+        prog="python -m collapse.experiments.gpt",
+        description="A small GPT, retrained generation after generation on its own writing.",
+    )
+    parser.add_argument("--config", required=True, choices=list(CONFIGS))
+    parser.add_argument("--out", required=True, help="a new .json file")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--text", help="a folder of .txt files; by default Python's own English")
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--splits", type=int, help="replications, in place of the configuration's")
+    given = parser.parse_args(arguments)
+    config = CONFIGS[given.config]
+    try:
+        if given.splits is not None:
+            config = replace(config, splits=_check.whole("splits", given.splits))
+        run(given.config, config, given.out, files=given.text, seed=given.seed, resume=given.resume)
+    except KeyboardInterrupt:
+        sys.exit("interrupted: go on with --resume")
+    except ImportError as error:
+        sys.exit(f'{error.name} is missing: pip install -e ".[gpt]"')
+    except (OSError, ValueError, TypeError, MemoryError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except Exception as error:  # XLA has its own kind of error
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        sys.exit("out of memory: take fewer --splits or a smaller --config; then --resume or anew")
+
+
+if __name__ == "__main__":
+    main()

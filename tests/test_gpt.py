@@ -1,0 +1,354 @@
+"""The small GPT: the network, its training and sampling, the contract, and the experiment."""
+
+import errno
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+import collapse as c
+
+jax = pytest.importorskip("jax", reason='needs pip install -e ".[gpt]"')
+pytest.importorskip("tokenizers", reason='needs pip install -e ".[gpt]"')
+
+import equinox as eqx  # noqa: E402
+import jax.numpy as jnp  # noqa: E402
+
+from collapse.experiments import gpt as experiment  # noqa: E402
+from collapse.models.gpt import GPT, Config, Documents, Transformer, bits, write  # noqa: E402
+
+SMALL = Config(11, context=8, layers=2, heads=2, width=16, batch=4, epochs=2)
+TINY = experiment.CONFIGS["tiny"]
+
+
+@pytest.fixture(scope="module")
+def net():
+    return Transformer(SMALL, jax.random.key(1))
+
+
+def documents(R, n, seed=0, c=SMALL):
+    """Random documents of one to six tokens."""
+    rng = np.random.default_rng(seed)
+    x = np.full((R, n, c.context + 1), -1, np.int32)
+    x[..., 0] = 0
+    for row in x.reshape(-1, c.context + 1):
+        length = rng.integers(1, c.context - 1)
+        row[1 : length + 1] = rng.integers(1, c.vocabulary, length)
+        row[length + 1] = 0
+    return x
+
+
+class Source:
+    """A target: random documents."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def sample(self, n, rng):
+        x = documents(n.size, int(n.max()), seed=int(rng.integers(2**31)))
+        return self.model.collect(x, n, rng)
+
+
+# The network
+
+
+def test_loss_at_the_start_is_that_of_guessing():
+    big = Config(512, width=64, layers=2, heads=4)
+    rows = documents(1, 200, c=big)[0]
+    total, number = bits(Transformer(big, jax.random.key(2)), rows)
+    assert float(total.sum() / number.sum()) == pytest.approx(np.log2(512), rel=0.01)
+
+
+def test_the_future_is_masked(net):
+    """Another token at position t changes no logits before t, and some at t and after."""
+    tokens = jnp.arange(8)[None] % 11
+    before = net(tokens)
+    for t in range(1, 8):
+        after = net(tokens.at[0, t].set(10))
+        np.testing.assert_array_equal(before[:, :t], after[:, :t])
+        assert (abs(before[:, t:] - after[:, t:]).max(axis=-1) > 1e-6).all()
+
+
+def test_step_by_step_is_the_whole_pass(net):
+    tokens = jax.random.randint(jax.random.key(3), (5, 8), 0, 11)
+    empty = jnp.zeros((5, 2, 8, 8))
+    cache = [(empty, empty)] * 2
+    for t in range(8):
+        logits, cache = net.step(tokens[:, t], t, cache)
+        np.testing.assert_allclose(logits, net(tokens)[:, t], atol=2e-5)
+
+
+def test_documents_have_the_law_of_the_softmax(net):
+    """First tokens, and second ones after the commonest first, in 60,000 documents.
+
+    Chi-square at a false alarm of 5e-7 each; a law with 1% moved from one token to another is
+    rejected by the same check.
+    """
+    sharp = eqx.tree_at(lambda net: net.token, net, 20 * net.token)  # far from uniform
+    rows = np.asarray(write(SMALL, sharp, jax.random.key(4), 60_000))
+    assert (rows[:, 0] == 0).all()
+    first = rows[:, 1]
+    top = np.bincount(first[first > 0]).argmax()
+    for drawn, context in ((first, [0]), (rows[first == top, 2], [0, top])):
+        p = np.asarray(jax.nn.softmax(sharp(jnp.array([context]))[0, -1]), dtype=float)
+        count = np.bincount(drawn, minlength=11)
+
+        def distance(q, count=count):
+            return ((count - count.sum() * q) ** 2 / (count.sum() * q)).sum()
+
+        assert distance(p) < chi2.isf(5e-7, 10)
+        wrong, share = p.copy(), min(0.05, p.max() / 2)
+        wrong[p.argmax()] -= share
+        wrong[p.argmin()] += share
+        assert distance(wrong) > chi2.isf(5e-7, 10)
+
+
+def test_written_documents_are_well_formed(net):
+    rows = np.asarray(write(SMALL, net, jax.random.key(5), 500))
+    for row in rows:
+        ends = np.flatnonzero(row[1:] == 0)
+        over = ends[0] + 2 if ends.size else 9
+        assert (row[over:] == -1).all() and (row[1 : over - 1] > 0).all() and row[0] == 0
+
+
+# Training
+
+
+def test_one_batch_is_overfitted():
+    x = documents(1, 4)
+    model = GPT(replace(SMALL, epochs=400, rate=1e-2))
+    data = model.collect(x, np.array([4]), np.random.default_rng(1))
+    theta = model.fit(data)
+    first = np.log2(4) * 4 / (x[0, :, 1:] >= 0).sum()  # which of the four it is cannot be known
+    assert model.bits(theta, x[0])[0] / (x[0, :, 1:] >= 0).sum() < first + 0.15
+
+
+def test_together_and_one_by_one_agree():
+    model = GPT(SMALL)
+    data = model.collect(documents(4, 16), np.full(4, 16), np.random.default_rng(2))
+    alone = [Documents(*(field[r : r + 1] for field in data)) for r in range(4)]
+    held = documents(1, 50, seed=9)[0]
+    lost = model.bits(model.fit(data), held)
+    one_by_one = [model.bits(model.fit(part), held)[0] for part in alone]
+    vmapped = GPT(SMALL, together=True)
+    np.testing.assert_allclose(lost, one_by_one, rtol=1e-4)
+    np.testing.assert_allclose(lost, vmapped.bits(vmapped.fit(data), held), rtol=1e-3)
+    assert len(set(lost.round(3))) == 4  # replications have keys of their own
+
+
+def test_equal_weights_read_each_document_once_an_epoch():
+    """and weights 3 to 1 read three times as often."""
+    from collapse.models.gpt import _shuffled
+
+    key = jax.random.key(6)
+    rows = _shuffled(jnp.r_[jnp.full(100, 0.01), jnp.zeros(28)], 100, key)
+    assert sorted(rows[:100].tolist()) == list(range(100))
+    weight = jnp.r_[jnp.full(50, 0.015), jnp.full(50, 0.005), jnp.zeros(28)]
+    seen = np.concatenate([_shuffled(weight, 100, k)[:100] for k in jax.random.split(key, 40)])
+    assert (seen < 50).mean() == pytest.approx(0.75, abs=0.01) and seen.max() < 100
+
+
+# The contract
+
+
+def test_contract_sizes_and_empty_data():
+    model, rng = GPT(SMALL), np.random.default_rng(3)
+    source, held = Source(model), documents(1, 50, seed=9)[0]
+    previous = model.fit(source.sample(np.array([9, 10, 11, 12]), rng))
+    data = source.sample(np.array([0, 1, 5, 40]), rng)
+    np.testing.assert_array_equal(data.size, [0, 1, 5, 40])
+    theta = model.fit(data, previous=previous)
+    before, after = model.bits(previous, held), model.bits(theta, held)
+    assert after[0] == before[0] and (after[1:] != before[1:]).all() and np.isfinite(after).all()
+    with pytest.raises(ValueError, match="at least one document"):
+        model.fit(data)
+    again = model.sample(theta, np.array([3, 0, 2, 7]), rng)
+    np.testing.assert_array_equal(again.size, [3, 0, 2, 7])
+    np.testing.assert_array_equal((again.weight > 0).sum(axis=1), [3, 0, 2, 7])
+    assert np.isfinite(model.bits(model.fit(again, previous=theta), held)).all()
+    assert model.sample(theta, np.zeros(4, int), rng).x.shape[1] == 0
+
+
+def test_contract_pools():
+    model, rng = GPT(SMALL), np.random.default_rng(4)
+    a, b = (Source(model).sample(np.array(n), rng) for n in ([4, 0, 6], [2, 5, 0]))
+    for share in (0.0, 1.0, np.array([1 / 3, 0.5, 0.5])):
+        pooled = model.pool(a, b, share)
+        u, v = (1 - np.broadcast_to(share, 3)) * (a.size > 0), share * (b.size > 0)
+        total = np.maximum(u + v, 1e-300)
+        np.testing.assert_allclose(pooled.weight[:, : a.x.shape[1]].sum(axis=1), u / total)
+        np.testing.assert_allclose(pooled.weight.sum(axis=1), (u + v > 0).astype(float))
+    assert pooled.size.tolist() == pytest.approx([6, 5, 6])
+
+
+def test_contract_loops_and_more_data_help():
+    """Every agnostic scheme runs; the same seed gives the same numbers; loss falls with n."""
+    model, held = GPT(SMALL), documents(1, 50, seed=9)[0]
+    record = {"bits": lambda theta: model.bits(theta, held)}
+    for plan in (
+        c.mixture([8, 12, 4], 0.5, 2),
+        c.accumulate(8, 2, alpha=0.5, mixing="stratified"),
+        c.weighted(8, 0.5, 2, real_weight=0.7),
+        c.filtered(8, 0.1, 2),
+    ):
+        first, second = (
+            c.simulate(model, Source(model), plan, replications=2, rng=5, record=record)
+            for _ in "ab"
+        )
+        np.testing.assert_array_equal(first.values["bits"], second.values["bits"])
+    rng = np.random.default_rng(7)
+    few, many = (
+        model.bits(model.fit(Source(model).sample(np.full(2, n), rng)), held).mean()
+        for n in (4, 256)
+    )
+    assert many < few - 10
+
+
+# The experiment
+
+
+def results(path):
+    found = json.loads(Path(path).read_text())
+    return {key: value for key, value in found.items() if key not in ("seconds", "date")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    out = tmp_path_factory.mktemp("gpt") / "whole.json"
+    experiment.run("tiny", TINY, out, quiet=True)
+    return out
+
+
+def test_an_interrupted_run_resumes_to_the_same_numbers(whole, tmp_path):
+    out = tmp_path / "cut.json"
+    for stop in (1, 3, 5):  # within a setting, and at the end of one
+        with pytest.raises(KeyboardInterrupt):
+            experiment.run("tiny", TINY, out, resume=True, stop_after=stop, quiet=True)
+        assert not out.exists()
+    experiment.run("tiny", TINY, out, resume=True, quiet=True)
+    assert results(out) == results(whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["cut.json"]
+
+
+def test_results_say_what_they_are(whole):
+    found = results(whole)
+    assert {"config", "parameters", "corpus", "seed", "device", "versions"} <= set(found)
+    assert [one["setting"] for one in found["settings"]] == list(TINY.settings)
+    first = [one["generations"][0]["bits per byte"] for one in found["settings"]]
+    assert first[0] == first[1] == first[2] and len(first[0]) == TINY.splits
+    for one in found["settings"]:
+        assert len(one["generations"]) == TINY.generations + 1
+        for measured in one["generations"]:
+            assert all(np.isfinite(v).all() for k, v in measured.items() if k != "text")
+
+
+def test_real_documents_are_fresh_and_never_held_out():
+    corpus = experiment.read(300, 24, held_out=50, rng=1)
+    model, R = GPT(Config(300, context=24)), 3
+    plan = c.mixture(40, 0.5, 4, mixing="stratified")
+    target = experiment.Fresh(model, corpus, plan, R, np.random.default_rng(2))
+    seen = [[] for _ in range(R)]
+    for n in ([40, 40, 40], [20, 5, 20], [20, 20, 0]):
+        data = target.sample(np.array(n), np.random.default_rng(3))
+        for r in range(R):
+            seen[r] += [row.tobytes() for row in data.x[r, : n[r]]]
+            order = target.order[r, : target.used[r]]
+            assert len(set(order.tolist())) == len(order) == len(seen[r])
+            assert [corpus.train[i].tobytes() for i in order] == seen[r]
+    assert seen[0] != seen[1]
+    text = {corpus.decode(row) for row in corpus.held_out}
+    assert len(corpus.held_out) == 50
+    assert corpus.held_out_bytes == sum(len(corpus.decode(r).encode()) for r in corpus.held_out)
+    learned = [corpus.decode(row) for row in corpus.train]
+    assert len(text - set(learned)) > 40  # a paragraph that Python repeats may be on both sides
+
+
+def test_documents_needed():
+    assert experiment.documents_needed(c.mixture(10, 0.5, 3, mixing="stratified")) == 25
+    random = experiment.documents_needed(c.mixture(100, 0.5, 3))
+    assert 250 < random <= 400
+    assert experiment.documents_needed(c.mixture(10, 1.0, 3)) == 40
+    assert experiment.documents_needed(c.replace(10, 3)) == 10
+
+
+# Refusals
+
+
+def test_too_few_real_documents(tmp_path):
+    config = replace(TINY, documents=10_000)
+    with pytest.raises(ValueError, match=r"at most the \d+ real documents .* needs 10000"):
+        experiment.run("big", config, tmp_path / "a.json", quiet=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places(whole, tmp_path):
+    with pytest.raises(FileExistsError, match="new file"):
+        experiment.run("tiny", TINY, whole, quiet=True)
+    with pytest.raises(ValueError, match=r"must be a \.json file"):
+        experiment.run("tiny", TINY, tmp_path / "a.txt", quiet=True)
+    with pytest.raises(FileNotFoundError, match="folder that exists"):
+        experiment.run("tiny", TINY, tmp_path / "no" / "a.json", quiet=True)
+    (tmp_path / "b.checkpoint.npz").write_bytes(b"")
+    with pytest.raises(FileExistsError, match="--resume"):
+        experiment.run("tiny", TINY, tmp_path / "b.json", quiet=True)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"folder of \.txt files, found none"):
+        experiment.run("tiny", TINY, tmp_path / "c.json", files=tmp_path / "empty", quiet=True)
+
+
+def test_another_run_is_not_resumed(tmp_path):
+    out = tmp_path / "a.json"
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run("tiny", TINY, out, stop_after=1, quiet=True)
+    with pytest.raises(ValueError, match="config, files and seed must be those"):
+        experiment.run("tiny", TINY, out, seed=1, resume=True, quiet=True)
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    out = tmp_path / "a.json"
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run("tiny", TINY, out, stop_after=1, quiet=True)
+    kept = out.with_suffix(".checkpoint.npz").read_bytes()
+
+    def full(*args, **kw):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(experiment.np, "savez", full)
+    with pytest.raises(OSError, match=r"No space left on device.*--resume"):
+        experiment.run("tiny", TINY, out, resume=True, quiet=True)
+    assert out.with_suffix(".checkpoint.npz").read_bytes() == kept
+    assert [path.name for path in tmp_path.iterdir()] == ["a.checkpoint.npz"]
+
+
+def test_the_command_says_what_is_wrong(tmp_path, monkeypatch, whole):
+    with pytest.raises(SystemExit, match="new file"):
+        experiment.main(["--config", "tiny", "--out", str(whole)])
+    with pytest.raises(SystemExit, match="splits must be a whole number"):
+        experiment.main(["--config", "tiny", "--out", str(tmp_path / "a.json"), "--splits", "0"])
+
+    def broken(*args, **kw):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+
+    monkeypatch.setattr(experiment, "run", broken)
+    with pytest.raises(SystemExit, match="out of memory: take fewer --splits"):
+        experiment.main(["--config", "tiny", "--out", str(tmp_path / "a.json")])
+
+
+def test_nothing_else_imports_the_network():
+    import subprocess
+    import sys
+
+    code = "import collapse, sys; assert not {'jax', 'equinox', 'optax'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_bad_config():
+    with pytest.raises(ValueError, match="heads must divide width 16, found 3"):
+        Config(11, heads=3, width=16)
+    with pytest.raises(ValueError, match="layers must be a whole number of at least 1"):
+        Config(11, layers=0)
+    with pytest.raises(ValueError, match="rate must be above 0"):
+        Config(11, rate=0)

@@ -235,6 +235,7 @@ class GPT:
     theta is a `Transformer` whose arrays have a leading axis R. n counts documents; a document is
     written token by token until its end mark, or until it fills the context. The randomness of a
     training (first parameters, order of documents) comes from a key that travels with the data.
+    A target has a method `sample` of (n, rng), as `collapse.experiments.gpt.Fresh` does.
 
     Parameters
     ----------
@@ -242,8 +243,6 @@ class GPT:
     together : bool, optional
         Train replications together (vmap) or one after another on every device; by default
         together on an accelerator. Both give the same fits up to rounding.
-
-    A target is anything with ``sample(n, rng) -> data``, such as `Corpus`.
 
     Raises
     ------

@@ -28,7 +28,7 @@ def rate(config, documents, R, together):
     """Tokens a second of training R replications, compilation left out."""
     model, rng = GPT(config, together=together), np.random.default_rng(1)
     x = rng.integers(1, config.vocabulary, (R, documents, config.context + 1), dtype=np.int32)
-    data = model.collect(x, np.full(R, documents), rng)
+    data = model.documents(x, np.full(R, documents), rng)
     jax.block_until_ready(model.fit(data))
     start = time.perf_counter()
     jax.block_until_ready(model.fit(data))

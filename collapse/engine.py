@@ -7,6 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from collapse import _check
+from collapse.models._data import At, arrays
 from collapse.plans import as_plan, real_counts
 from collapse.result import Result
 from collapse.targets import Rows
@@ -19,20 +20,6 @@ BATCH_UNKNOWN = 16  # where the target does not say how many parameters there ar
 
 
 @dataclass(frozen=True, eq=False)
-class At:
-    """A target: the model at known parameters theta, (1, ...) or one row a replication."""
-
-    model: object
-    theta: np.ndarray | tuple
-
-    def sample(self, n, rng):
-        def rows(array):
-            return np.broadcast_to(array, (n.size, *array.shape[1:]))
-
-        return self.model.sample(_each(rows, self.theta), n, rng)
-
-
-@dataclass(frozen=True, eq=False)
 class Drawn:
     """A target: the rows of a real data set, drawn with replacement."""
 
@@ -42,17 +29,6 @@ class Drawn:
     def sample(self, n, rng):
         index = rng.integers(0, len(self.x), (n.size, int(n.max())))
         return self.model.collect(self.x[index], n)
-
-
-def _each(function, theta):
-    """`function` of parameters that are an array, or of every array of a named tuple of them."""
-    if isinstance(theta, tuple):
-        return type(theta)(*map(function, theta))
-    return function(theta)
-
-
-def _arrays(theta):
-    return theta if isinstance(theta, tuple) else (theta,)
 
 
 def iterate(model, target, plan, *, replications=1, rng=None):
@@ -120,7 +96,7 @@ def generations(model, target, plan, R, rng, start=None):
 
 def _fit(model, data, R, previous=None):
     theta = model.fit(data, previous=previous)
-    for array in _arrays(theta):
+    for array in arrays(theta):
         if isinstance(array, np.ndarray):
             if array.shape[:1] != (R,) or not np.isfinite(array).all():
                 raise ValueError(
@@ -203,8 +179,8 @@ def simulate(
 
     batch = BATCH_UNKNOWN
     if isinstance(known, At) or getattr(model, "stores_samples", False):
-        arrays = _arrays(known.theta) if isinstance(known, At) else ()
-        floats = sum(array.size for array in arrays)
+        known_arrays = arrays(known.theta) if isinstance(known, At) else ()
+        floats = sum(array.size for array in known_arrays)
         if getattr(model, "stores_samples", False):  # most memory is the data's
             width = known.x.shape[1] if isinstance(known, Drawn) else 1
             floats += width * int(plan.n.sum() if (plan.gain < 1).any() else plan.n.max())
@@ -267,7 +243,7 @@ def _target(model, target):
         return model.source(target)
     if not hasattr(model, "parameters"):
         raise TypeError(f"target must have a method sample(n, rng), found {target!r}")
-    return At(model, _each(lambda array: np.asarray(array)[None], model.parameters(target)))
+    return At.one(model, model.parameters(target))
 
 
 def _check_plan(model, plan):

@@ -14,7 +14,8 @@ from scipy.stats import norm
 import collapse as c
 from collapse import exact, targets
 from collapse.book import check
-from collapse.engine import _arrays, _target
+from collapse.engine import _target
+from collapse.models._data import arrays
 
 COV = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 0.3]])
 MIX = ([0.3, 0.7], [-2.0, 1.0], [0.5, 1.0])
@@ -193,7 +194,7 @@ def summary(model, theta, d):
         return np.exp(model.log_density(theta, np.zeros((1, d))))
     if isinstance(model, c.KernelDensity):
         return model.density(theta, np.zeros((1, d)))
-    return _arrays(theta)[0]
+    return arrays(theta)[0]
 
 
 def tile(theta, R):

@@ -7,11 +7,15 @@ interrupted run resumes to the same numbers on the same machine.
 """
 
 import argparse
+import contextlib
+import hashlib
 import json
 import os
 import platform
+import signal
 import sys
 import time
+import zipfile
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -35,12 +39,12 @@ END = "<end>"
 
 @dataclass(frozen=True, eq=False)
 class Corpus:
-    """Documents as rows of tokens, split into those to learn from and those held out.
+    """Documents as rows of tokens: to learn from, to choose a configuration by, and held out.
 
     Parameters
     ----------
-    train, held_out : (D, context + 1) int32
-        The end mark 0, the tokens, the end mark again, then -1.
+    train, validation, held_out : (D, context + 1) int32
+        The end mark 0, the tokens, the end mark again, then -1; no document is in two of them.
     held_out_bytes : int
     tokenizer
         Byte-pair encoding learned from the training documents alone.
@@ -50,6 +54,7 @@ class Corpus:
     """
 
     train: np.ndarray
+    validation: np.ndarray
     held_out: np.ndarray
     held_out_bytes: int
     tokenizer: object
@@ -60,20 +65,27 @@ class Corpus:
         """A row of tokens as text."""
         return self.tokenizer.decode([int(token) for token in row if token > 0])
 
+    def digest(self):
+        """What tells this text, its tokens and its parts from all others."""
+        parts = (self.train, self.validation, self.held_out)
+        words = self.tokenizer.to_str().encode()
+        return hashlib.sha256(words + b"".join(part.tobytes() for part in parts)).hexdigest()
+
 
 def read(vocabulary, context, *, files=None, held_out=500, rng=None):
-    """Real documents: paragraphs of at least three words that fit into `context` tokens.
+    """Real documents: different paragraphs of at least three words that fit into `context` tokens.
 
     Parameters
     ----------
     vocabulary : int, at least 257
-        Tokens: the end mark, 256 bytes and pairs learned from the training text.
+        Tokens: the end mark, 256 bytes and pairs learned from the training text, which must have
+        so many.
     context : int
         Longest document with its end mark; longer ones are left out.
     files : path of a folder of .txt files, optional
         By default the English that ships with every CPython.
     held_out : int
-        Documents never trained on.
+        Documents never trained on; the rest of a quarter of all is for validation.
     rng : None, seed or numpy.random.Generator
         Which documents are held out.
     """
@@ -84,14 +96,16 @@ def read(vocabulary, context, *, files=None, held_out=500, rng=None):
         files = sorted(folder.glob("*.txt"))
         if not files:
             raise ValueError(f"files must be a folder of .txt files, found none in {folder}")
+    vocabulary = _check.whole("vocabulary", vocabulary, least=257)
     paragraphs, source = targets.paragraphs(files)
+    paragraphs = list(dict.fromkeys(paragraphs))  # Python says some things twice
     order = _check.generator(rng).permutation(len(paragraphs))
     if len(paragraphs) < 4 * held_out:
         raise ValueError(
             f"held_out must leave three quarters of the documents to learn from, found {held_out} "
             f"of {len(paragraphs)} in {source}"
         )
-    share = len(paragraphs) // 4  # enough to find held-out documents that fit
+    share = len(paragraphs) // 4  # enough to find held-out documents that fit, and to spare
     rest, learn = ([paragraphs[i] for i in part] for part in (order[:share], order[share:]))
     bytes_ = pre_tokenizers.ByteLevel
     tokenizer = Tokenizer(models.BPE())
@@ -104,12 +118,23 @@ def read(vocabulary, context, *, files=None, held_out=500, rng=None):
         show_progress=False,
     )  # fmt: skip
     tokenizer.train_from_iterator(learn, trainer)
-    held = [text for text in rest if len(tokenizer.encode(text).ids) < context][:held_out]
-    train = _rows(tokenizer, learn, context)
-    bytes_held = sum(len(text.encode()) for text in held)
-    return Corpus(
-        train, _rows(tokenizer, held, context), bytes_held, tokenizer, source, _rare(train)
+    tokenizer.encode_special_tokens = True  # a text that says <end> does not end there
+    if tokenizer.get_vocab_size() < vocabulary:
+        raise ValueError(
+            f"vocabulary must be at most the {tokenizer.get_vocab_size()} tokens that {source} has "
+            f"pairs for, found {vocabulary}"
+        )
+    fits = [text for text in rest if len(tokenizer.encode(text).ids) < context]
+    if len(fits) < held_out:
+        raise ValueError(
+            f"held_out must be at most the {len(fits)} documents set apart that fit into {context} "
+            f"tokens, found {held_out} in {source}"
+        )
+    train, validation, held = (
+        _rows(tokenizer, texts, context) for texts in (learn, fits[held_out:], fits[:held_out])
     )
+    bytes_held = sum(len(text.encode()) for text in fits[:held_out])
+    return Corpus(train, validation, held, bytes_held, tokenizer, source, _rare(train))
 
 
 def _rare(rows):
@@ -156,7 +181,12 @@ class Fresh:
         take = self.used[:, None] + np.arange(int(n.max()))
         self.used = self.used + n
         last = self.rows.shape[0] - 1  # padding beyond n carries no weight
-        return self.model.collect(
+        if self.used.max() > last + 1:
+            raise ValueError(
+                f"n must leave no replication without fresh documents, found {self.used.max()} in "
+                f"all of {last + 1}"
+            )
+        return self.model.documents(
             self.rows[np.take_along_axis(self.order, np.minimum(take, last), axis=1)], n, rng
         )
 
@@ -211,11 +241,11 @@ CONFIGS = {
     "small": Run(splits=8),
     "laptop": Run(
         vocabulary=1024, layers=2, heads=4, width=64, batch=16, epochs=6, rate=5e-3,
-        documents=500, generations=10, splits=4, settings=ALL,
+        documents=500, generations=10, splits=8, settings=ALL,
     ),
     "paper": Run(
         vocabulary=8192, context=128, layers=4, heads=4, width=256, batch=32, epochs=8, rate=3e-4,
-        documents=1000, generations=10, splits=10, settings=ALL,
+        documents=800, generations=10, splits=10, settings=ALL,
     ),
 }  # fmt: skip
 
@@ -255,17 +285,9 @@ def written(rows):
         triples = [t for d in documents for t in zip(d, d[1:], d[2:], strict=False)]
         pairs = {pair for d in documents for pair in pairwise(d)}
         grams["distinct pairs"].append(len(pairs))
-        grams["repetition"].append(1 - len(set(triples)) / max(len(triples), 1))
+        grams["repetition"].append(1 - len(set(triples)) / len(triples) if triples else 0.0)
         grams["length"].append(np.mean([len(d) for d in documents]))
     return {name: np.array(values, dtype=float) for name, values in grams.items()}
-
-
-def rare(corpus):
-    """Tokens that fewer than one in a hundred training documents hold, but at least one."""
-    used = np.zeros(corpus.tokenizer.get_vocab_size(), dtype=np.int64)
-    for row in corpus.train:
-        used[np.unique(row[row > 0])] += 1
-    return np.flatnonzero((used > 0) & (used < len(corpus.train) / 100))
 
 
 # One run
@@ -292,10 +314,10 @@ def run(name, config, out, *, files=None, seed=2026, resume=False, stop_after=No
     """
     from collapse.models.gpt import GPT, Config
 
-    began = time.time()
-    out, fields = Path(out), set(Config.__dataclass_fields__)
-    place = Checkpoint(out, {"config": asdict(config), "files": str(files), "seed": seed}, resume)
+    seed, fields = _check.whole("seed", seed, least=0), set(Config.__dataclass_fields__)
+    place = Checkpoint(Path(out), resume)
     corpus = read(config.vocabulary, config.context, files=files, rng=[seed, 0])
+    place.what = {"config": asdict(config), "seed": seed, "text": corpus.digest(), **versions()}
     model = GPT(Config(**{k: v for k, v in asdict(config).items() if k in fields}))
     loops = []  # all of them before the first is run: a plan without enough text is not begun
     for setting in config.settings:
@@ -324,7 +346,7 @@ def run(name, config, out, *, files=None, seed=2026, resume=False, stop_after=No
             if steps == stop_after:
                 raise KeyboardInterrupt
     result = {"name": name, "config": asdict(config), "parameters": model.count(),
-              "settings": records, **provenance(corpus, seed, time.time() - began)}  # fmt: skip
+              "settings": records, **provenance(corpus, seed, place.seconds())}  # fmt: skip
     place.finish(result)
     return result
 
@@ -342,37 +364,54 @@ def measure(model, corpus, theta, rng):
     text = model.sample(theta, np.full(R, number), rng).x
     found = {"bits per byte": lost / corpus.held_out_bytes,
              "perplexity": 2 ** (lost / (held[:, 1:] >= 0).sum()),
-             "rare tokens": np.array([np.isin(corpus.rare, x).mean() for x in text]),
+             "rare tokens": np.array([_coverage(corpus.rare, x) for x in text]),
              **written(text)}  # fmt: skip
     found = {name: np.asarray(value, dtype=float).tolist() for name, value in found.items()}
     return found | {"text": [corpus.decode(row) for row in text[0][:6]]}
 
 
+def _coverage(tokens, x):
+    return np.isin(tokens, x).mean() if tokens.size else 1.0
+
+
 def provenance(corpus, seed, seconds):
     """Where and how numbers were made."""
+    import jax
+
+    device = jax.local_devices()[0]
+    return {
+        "corpus": corpus.source,
+        "documents": {
+            "train": len(corpus.train),
+            "validation": len(corpus.validation),
+            "held out": len(corpus.held_out),
+        },
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "device": f"{len(jax.local_devices())} x {device.device_kind}",
+        "text": corpus.digest(),
+        "versions": versions(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+
+
+def versions():
+    """Of all that the numbers depend on."""
     import equinox
     import jax
     import optax
     import tokenizers
 
-    versions = {m.__name__: m.__version__ for m in (collapse, np, jax, equinox, optax, tokenizers)}
-    device = jax.local_devices()[0]
-    return {
-        "corpus": corpus.source,
-        "documents": {"train": len(corpus.train), "held out": len(corpus.held_out)},
-        "seed": seed,
-        "seconds": round(seconds, 1),
-        "device": f"{len(jax.local_devices())} x {device.device_kind}",
-        "versions": versions | {"python": platform.python_version()},
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
+    used = (collapse, np, jax, equinox, optax, tokenizers)
+    return {m.__name__: m.__version__ for m in used} | {"python": platform.python_version()}
 
 
 class Checkpoint:
     """The state after the last generation, in one file that is whole or not there."""
 
-    def __init__(self, out, what, resume):
-        self.out, self.file, self.what = out, out.with_suffix(".checkpoint.npz"), what
+    def __init__(self, out, resume):
+        self.before, self.began, self.what = 0.0, time.time(), None
+        self.out, self.file = out, out.with_suffix(".checkpoint.npz")
         if out.suffix != ".json":
             raise ValueError(f"out must be a .json file, found {str(out)!r}")
         if not out.parent.is_dir():
@@ -383,13 +422,22 @@ class Checkpoint:
             raise FileExistsError(
                 f"{self.file} holds an interrupted run: go on with --resume, or remove it"
             )
+        if resume and not self.file.is_file():
+            raise FileNotFoundError(f"resume needs the checkpoint {self.file}, found none")
+        self._write(out.with_suffix(".probe"), lambda file: None)  # before hours of training
+        out.with_suffix(".probe").unlink()
+
+    def seconds(self):
+        """Time spent so far, by the runs that were interrupted too."""
+        return self.before + time.time() - self.began
 
     def save(self, records, i, t, theta, data, rng, target):
         import jax
 
         arrays = {f"theta{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(theta))}
         arrays |= {f"data{k}": field for k, field in enumerate(data)}
-        note = {"what": self.what, "records": records, "at": [i, t], "rng": rng.bit_generator.state}
+        note = {"what": self.what, "records": records, "at": [i, t],
+                "rng": rng.bit_generator.state, "seconds": self.seconds()}  # fmt: skip
         self._write(
             self.file,
             lambda file: np.savez(file, note=json.dumps(note), used=target.used, **arrays),
@@ -401,25 +449,34 @@ class Checkpoint:
 
         if not self.file.exists():
             return [], None
-        with np.load(self.file) as held:
+        try:
+            with np.load(self.file) as file:
+                held = dict(file)
             note = json.loads(str(held["note"]))
-            if note["what"] != json.loads(json.dumps(self.what)):
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{self.file} must be a checkpoint, found a file that is none or is damaged: "
+                "remove it to begin anew"
+            ) from error
+        for key, value in json.loads(json.dumps(self.what)).items():
+            if note["what"].get(key) != value:
                 raise ValueError(
-                    f"config, files and seed must be those of {self.file}, found others: "
-                    f"{note['what']} there"
+                    f"{key} must be that of {self.file}, {note['what'].get(key)}, found {value}"
                 )
-            i, t = note["at"]
-            _, plan, target, rng = loops[i]
-            target.used = held["used"]
-            rng.bit_generator.state = note["rng"]
-            theta = model.restore([held[f"theta{k}"] for k in range(_count(held, "theta"))])
-            data = [held[f"data{k}"] for k in range(_count(held, "data"))]
+        self.before = note["seconds"]
+        i, t = note["at"]
+        _, plan, target, rng = loops[i]
+        target.used = held["used"]
+        rng.bit_generator.state = note["rng"]
+        theta = model.restore([held[f"theta{k}"] for k in range(_count(held, "theta"))])
+        data = [held[f"data{k}"] for k in range(_count(held, "data"))]
         if t == plan.generations:
             return note["records"], None
         return note["records"], (t, theta, Documents(*data))
 
     def finish(self, result):
-        self._write(self.out, lambda file: file.write(json.dumps(result, indent=1).encode()))
+        text = json.dumps(result, indent=1, allow_nan=False)
+        self._write(self.out, lambda file: file.write(text.encode()))
         self.file.unlink(missing_ok=True)
 
     def _write(self, path, fill):
@@ -430,20 +487,22 @@ class Checkpoint:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            saved = ", go on with --resume when it can" if self.file.is_file() else ""
             raise OSError(
-                f"{path} could not be written ({error.strerror}); what was there is as it was: "
-                "make room, then go on with --resume"
+                f"{self.out} or its checkpoint could not be written ({error.strerror}); what was "
+                f"there is as it was{saved}"
             ) from error
         os.replace(part, path)
 
 
 def _count(held, name):
-    return sum(key.startswith(name) for key in held.files)
+    return sum(key.startswith(name) for key in held)
 
 
 class Clock:
-    """Progress: tokens a second and time left."""
+    """Progress: tokens a second, the padding of short documents included, and time left."""
 
     def __init__(self, tokens, trained, quiet):
         self.work = [tokens * np.asarray(n, dtype=float) for n in trained]
@@ -469,7 +528,7 @@ def main(arguments=None):
     parser.add_argument("--config", required=True, choices=list(CONFIGS))
     parser.add_argument("--out", required=True, help="a new .json file")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
-    parser.add_argument("--text", help="a folder of .txt files; by default Python's own English")
+    parser.add_argument("--files", help="a folder of .txt files; by default Python's own English")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--splits", type=int, help="replications, in place of the configuration's")
     given = parser.parse_args(arguments)
@@ -477,9 +536,10 @@ def main(arguments=None):
     try:
         if given.splits is not None:
             config = replace(config, splits=_check.whole("splits", given.splits))
-        run(given.config, config, given.out, files=given.text, seed=given.seed, resume=given.resume)
-    except KeyboardInterrupt:
-        sys.exit("interrupted: go on with --resume")
+        run(
+            given.config, config, given.out,
+            files=given.files, seed=given.seed, resume=given.resume,
+        )  # fmt: skip
     except ImportError as error:
         sys.exit(f'{error.name} is missing: pip install -e ".[gpt]"')
     except (OSError, ValueError, TypeError, MemoryError) as error:
@@ -487,8 +547,18 @@ def main(arguments=None):
     except Exception as error:  # XLA has its own kind of error
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        sys.exit("out of memory: take fewer --splits or a smaller --config; then --resume or anew")
+        sys.exit(
+            "out of memory: go on with --resume where there is more, or begin anew with fewer "
+            "--splits or a smaller --config and another --out"
+        )
+
+
+def _stop(*_):
+    """Ends at once: XLA's threads do not survive an exception, and the checkpoint is whole."""
+    os.write(2, b"interrupted: go on with --resume if a generation was finished, else anew\n")
+    os._exit(130)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, _stop)
     main()

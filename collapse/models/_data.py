@@ -1,5 +1,6 @@
 """What models share: weights of a pool, samples with weights, models kept where data are empty."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,37 @@ class Samples(NamedTuple):
     x: np.ndarray  # (R, N, ...), padded
     weight: np.ndarray  # (R, N), 0 on padding; rows sum to 1, or to 0 without samples
     size: np.ndarray  # (R,), effective number of samples
+
+
+@dataclass(frozen=True, eq=False)
+class At:
+    """A target: the model at known parameters theta, (1, ...) or one row a replication."""
+
+    model: object
+    theta: np.ndarray | tuple
+
+    @classmethod
+    def one(cls, model, theta):
+        """At the parameters of one replication, without its axis."""
+        return cls(model, each(lambda array: np.asarray(array)[None], theta))
+
+    def sample(self, n, rng):
+        def rows(array):
+            return np.broadcast_to(array, (n.size, *array.shape[1:]))
+
+        return self.model.sample(each(rows, self.theta), n, rng)
+
+
+def each(function, theta):
+    """`function` of parameters that are an array, or of every array of a named tuple of them."""
+    if isinstance(theta, tuple):
+        return type(theta)(*map(function, theta))
+    return function(theta)
+
+
+def arrays(theta):
+    """The arrays of parameters."""
+    return theta if isinstance(theta, tuple) else (theta,)
 
 
 def samples(x, n):
@@ -58,6 +90,11 @@ def keep(previous, theta, lacking):
 def mask(x, n):
     """Weights (R, N): 1/n on the first n (R,) of N samples, 0 on the rest."""
     return (np.arange(x.shape[1]) < n[:, None]) / np.maximum(n, 1)[:, None]
+
+
+def times(matrix, vector):
+    """Matrices (R, i, j) times vectors (R, j)."""
+    return (matrix @ vector[:, :, None])[:, :, 0]
 
 
 def covariance_matrix(name, value, d):

@@ -1,13 +1,13 @@
 """Kernel density estimation: the nonparametric model, which widens at every generation."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from collapse import _check
-from collapse.models._data import keep, pool_samples, samples
+from collapse.models._data import At, keep, pool_samples, samples
 from collapse.models.gmm import Components, GaussianMixture, squared_error
 
 __all__ = ["KernelDensity"]
@@ -54,7 +54,8 @@ class KernelDensity:
     """
 
     bandwidth: float | Callable
-    stores_samples: bool = field(default=True, init=False, repr=False)
+
+    stores_samples = True
 
     def __post_init__(self):
         if not callable(self.bandwidth):
@@ -126,7 +127,8 @@ class KernelDensity:
 
     def source(self, target):
         """Something that draws from a target given as a Gaussian mixture."""
-        return _Mixture(self.parameters(target))
+        truth = self.parameters(target)
+        return At.one(GaussianMixture(truth.weight.size), truth)
 
     def default_record(self, target):
         """{"ise": integrated squared error of the density}."""
@@ -147,18 +149,6 @@ class KernelDensity:
             return np.array(values)
 
         return {"ise": ise}
-
-
-class _Mixture:
-    """Draws from a Gaussian mixture."""
-
-    def __init__(self, truth):
-        self.truth = truth
-
-    def sample(self, n, rng):
-        model = GaussianMixture(self.truth.weight.size)
-        rows = (np.broadcast_to(array, (n.size, *array.shape)) for array in self.truth)
-        return model.sample(Components(*rows), n, rng)
 
 
 def _pairs(x, weight, h):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from collapse import _check
-from collapse.models._data import covariance_matrix, keep, mask, shares
+from collapse.models._data import covariance_matrix, keep, mask, shares, times
 
 __all__ = ["Gaussian"]
 
@@ -82,7 +82,7 @@ class Gaussian:
         size = np.broadcast_to(np.asarray(n, dtype=np.float64), (R,))
         some = np.maximum(size, 1)[:, None]
         root = _root(theta.cov)
-        mean = theta.mean + _times(root, rng.standard_normal((R, d))) / np.sqrt(some)
+        mean = theta.mean + times(root, rng.standard_normal((R, d))) / np.sqrt(some)
         # Bartlett (1933): scatter = A A^T, A lower triangular, chi-square diagonal; singular
         # where n - 1 < d, columns beyond n - 1 are empty.
         freedom = np.maximum(size[:, None] - 1 - np.arange(d), 0)
@@ -97,7 +97,7 @@ class Gaussian:
         if x.shape[2:] != (self.d,):
             raise ValueError(f"target must have {self.d} columns, found shape {x.shape[1:]}")
         weight = mask(x, n)
-        mean = _times(x.mT, weight)
+        mean = times(x.mT, weight)
         rest = x - mean[:, None, :]
         return Scatter(mean, rest.mT @ (weight[:, :, None] * rest), n.astype(np.float64))
 
@@ -160,7 +160,3 @@ def _root(cov):
         return np.sqrt(cov)
     values, vectors = np.linalg.eigh(cov)
     return vectors * np.sqrt(np.maximum(values, 0))[:, None, :]
-
-
-def _times(matrix, vector):
-    return (matrix @ vector[:, :, None])[:, :, 0]

@@ -257,7 +257,7 @@ class GPT:
 
     stores_samples = True
 
-    def collect(self, x, n, rng):
+    def documents(self, x, n, rng):
         """The data of the first n (R,) of N documents x (R, N, context + 1)."""
         return Documents(x, mask(x, n), n.astype(np.float64), _keys(n.size, rng))
 
@@ -265,18 +265,20 @@ class GPT:
         """Write n (R,) documents."""
         most, keys = int(n.max()), _keys(n.size, rng)
         if most == 0:
-            return self.collect(np.empty((n.size, 0, self.config.context + 1), np.int32), n, rng)
+            return self.documents(np.empty((n.size, 0, self.config.context + 1), np.int32), n, rng)
         blank = np.zeros((n.size, _roomy(most)), bool)
         x = self._apart(_write, theta, keys, blank)
-        return self.collect(np.asarray(x)[:, :most], n, rng)
+        return self.documents(np.asarray(x)[:, :most], n, rng)
 
     def pool(self, a, b, share):
-        """Both, with the weight `share` on b."""
+        """Both, with the weight `share` on b; documents without weight are dropped."""
         weight_a, weight_b, size = shares(a.size, b.size, share)
-        weight = weight_a[:, None] * a.weight, weight_b[:, None] * b.weight
-        return Documents(
-            np.concatenate([a.x, b.x], axis=1), np.concatenate(weight, axis=1), size, a.key ^ b.key
+        weight = np.concatenate(
+            [weight_a[:, None] * a.weight, weight_b[:, None] * b.weight], axis=1
         )
+        read = (weight > 0).any(axis=0)
+        x = np.concatenate([a.x, b.x], axis=1)[:, read]
+        return Documents(x, weight[:, read], size, a.key ^ b.key)
 
     def fit(self, data, previous=None):
         """A transformer trained from scratch; `previous` in replications without documents."""
@@ -289,6 +291,8 @@ class GPT:
             raise ValueError("data must hold at least one document where there is no previous")
         weight = np.pad(data.weight, room).astype(np.float32)
         theta = self._apart(_train, data.key, x, weight, size)
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(theta)):
+            raise ValueError(f"rate must be smaller, found {self.config.rate}: training diverged")
         if lacking.any():
 
             def old(new, before):
@@ -316,7 +320,8 @@ class GPT:
         """work(config, ...) for every replication: one compiled program on all devices there are.
 
         A processor core is a device and takes its replications one after another, an accelerator
-        takes them together: each is the faster there (`benchmarks/bench_gpt.py` measures it).
+        takes them together: each is the faster there (`benchmarks/bench_gpt.py` measures it). As
+        many devices work as divide R.
         """
         R, devices = len(jax.tree.leaves(args)[0]), jax.local_devices()
         D = max(d for d in range(1, len(devices) + 1) if R % d == 0)
@@ -333,7 +338,9 @@ def _write(config, net, key, blank):
 
 
 def _held_out(config, net, rows):
-    return bits(net, rows)[0].sum()
+    rows = jnp.pad(rows, ((0, -len(rows) % config.batch), (0, 0)), constant_values=-1)
+    batches = rows.reshape(-1, config.batch, rows.shape[1])  # the logits of all are too many
+    return jax.lax.map(lambda batch: bits(net, batch)[0].sum(), batches).sum()
 
 
 def _keys(R, rng):

@@ -1,13 +1,13 @@
 """Regression on labels that the previous model wrote, at covariates drawn afresh."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from collapse import _check
-from collapse.models._data import keep, mask, pool_samples, samples, shares
+from collapse.models._data import keep, mask, pool_samples, samples, shares, times
 
 __all__ = ["LinearRegression", "LogisticRegression"]
 
@@ -66,7 +66,8 @@ class LinearRegression:
     """
 
     covariates: np.ndarray | Callable | None = None
-    stores_samples: bool = field(default=True, init=False, repr=False)
+
+    stores_samples = True
 
     def __post_init__(self):
         object.__setattr__(self, "covariates", _covariates(self.covariates))
@@ -74,7 +75,7 @@ class LinearRegression:
     def sample(self, theta, n, rng):
         """Draw n (R,) fresh covariates with labels from theta."""
         x = _draw(self.covariates, n, theta.coef.shape[1], rng)
-        y = _times(x, theta.coef)
+        y = times(x, theta.coef)
         y += np.sqrt(theta.var)[:, None] * rng.standard_normal(y.shape)
         return self.collect(np.concatenate([x, y[..., None]], axis=2), n)
 
@@ -98,8 +99,8 @@ class LinearRegression:
         unit = np.sqrt((x**2).sum(axis=1))  # of each covariate: results do not depend on units
         unit = np.where(unit > 0, unit, 1.0)
         inverse = np.linalg.pinv(x / unit[:, None, :], rcond=1e-10)
-        coef = coef + _times(inverse, y - _times(x, coef)) / unit
-        var = last**2 + ((y - _times(x, coef)) ** 2).sum(axis=1)
+        coef = coef + times(inverse, y - times(x, coef)) / unit
+        var = last**2 + ((y - times(x, coef)) ** 2).sum(axis=1)
         return keep(previous, Line(coef, var), data.size == 0)
 
     def parameters(self, target):
@@ -154,7 +155,8 @@ class LogisticRegression:
 
     covariates: np.ndarray | Callable | None = None
     ridge: float = 1e-3
-    stores_samples: bool = field(default=True, init=False, repr=False)
+
+    stores_samples = True
 
     def __post_init__(self):
         object.__setattr__(self, "covariates", _covariates(self.covariates))
@@ -163,7 +165,7 @@ class LogisticRegression:
     def sample(self, theta, n, rng):
         """Draw n (R,) fresh covariates with labels from theta."""
         x = _draw(self.covariates, n, theta.shape[1], rng)
-        y = rng.random(x.shape[:2]) < _sigmoid(_times(x, theta))
+        y = rng.random(x.shape[:2]) < _sigmoid(times(x, theta))
         return samples(np.concatenate([x, y[..., None]], axis=2), n)
 
     def collect(self, x, n):
@@ -183,17 +185,17 @@ class LogisticRegression:
         penalty = self.ridge / np.maximum(data.size, 1)
         coef = np.zeros((len(x), x.shape[2]))
         for _ in range(NEWTON_STEPS):  # concave: Newton's steps, shortened to at most 2 in x . coef
-            p = _sigmoid(_times(x, coef))
-            slope = _times(np.swapaxes(x, 1, 2), data.weight * (y - p)) - penalty[:, None] * coef
+            p = _sigmoid(times(x, coef))
+            slope = times(np.swapaxes(x, 1, 2), data.weight * (y - p)) - penalty[:, None] * coef
             curve = np.swapaxes(x, 1, 2) @ ((data.weight * p * (1 - p))[..., None] * x)
             curve += penalty[:, None, None] * np.eye(x.shape[2])
-            step = _times(np.linalg.pinv(curve, rcond=1e-14, hermitian=True), slope)
-            reach = (abs(_times(x, step)) * (data.weight > 0)).max(axis=1, initial=0)
+            step = times(np.linalg.pinv(curve, rcond=1e-14, hermitian=True), slope)
+            reach = (abs(times(x, step)) * (data.weight > 0)).max(axis=1, initial=0)
             coef = coef + step * np.minimum(1, 2 / np.maximum(reach, 1e-300))[:, None]
             if (reach < 1e-9).all():
                 break
         # a direction with every label on its side: the likelihood has no maximum
-        side = (2 * y - 1) * _times(x, coef)
+        side = (2 * y - 1) * times(x, coef)
         apart = ((side > 0) | (data.weight == 0)).all(axis=1) & (data.size > 0)
         bad = (apart & (self.ridge == 0)) | (reach >= 1e-9)
         if bad.any():
@@ -262,7 +264,3 @@ def _sigmoid(z):
 def _triangle(*rows):
     """r (R, d, d) with r^T r = sum of z^T z over the rows z (R, N, d)."""
     return np.linalg.qr(np.concatenate(rows, axis=1), mode="r")
-
-
-def _times(matrix, vector):
-    return (matrix @ vector[:, :, None])[:, :, 0]

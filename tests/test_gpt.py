@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.stats import chi2
+from scipy.stats import t as student
 
 import collapse as c
 
@@ -22,6 +23,7 @@ from collapse.models import gpt  # noqa: E402
 from collapse.models.gpt import GPT, Config, Documents, Transformer, bits, write  # noqa: E402
 
 SMALL = Config(11, context=8, layers=2, heads=2, width=16, batch=4, epochs=2)
+ROOT = Path(__file__).parents[1]
 TINY = experiment.CONFIGS["tiny"]
 
 
@@ -305,6 +307,36 @@ def test_documents_needed():
     assert 250 < random <= 400
     assert experiment.documents_needed(c.mixture(10, 1.0, 3)) == 40
     assert experiment.documents_needed(c.replace(10, 3)) == 10
+
+
+# The recorded run
+
+
+def test_F10_a_network_collapses_and_fresh_text_stops_it():
+    """Means of generations 1 to 10, paired; a recorded file, so nothing here is drawn anew.
+
+    Eight replications, so Student's law, at a false alarm of 1e-5 a check. A level is a slope, from
+    generation 2 on, below a fifth of that of replace.
+    """
+    record = json.loads((ROOT / "book" / "data" / "gpt-laptop.json").read_text(encoding="utf-8"))
+    loss = {
+        one["setting"]: np.array([g["bits per byte"] for g in one["generations"]])
+        for one in record["settings"]
+    }
+    limit = student.isf(1e-5, record["config"]["splits"] - 1)
+
+    def surely(x):  # x > 0 on average
+        return x.mean() > limit * x.std(ddof=1) / np.sqrt(x.size)
+
+    mean = {name: x[1:].mean(axis=0) for name, x in loss.items()}
+    slope = {name: np.polyfit(range(2, 11), x[2:], 1)[0] for name, x in loss.items()}
+    assert surely(mean["replace"] - mean["mixture, share falls"])
+    assert surely(mean["mixture, share falls"] - mean["mixture"])
+    assert surely(mean["mixture"] - mean["real only"])
+    assert surely(loss["mixture, n grows"][0] - loss["mixture, n grows"][-1])
+    for name, levels in (("replace", False), ("mixture, share falls", False), ("mixture", True)):
+        assert surely(slope["replace"] / 5 - slope[name]) == levels
+    assert (np.diff(loss["replace"].mean(axis=1)) > 0).all()
 
 
 # Refusals

@@ -225,12 +225,12 @@ class Run:
     layers: int = 1
     heads: int = 2
     width: int = 32
-    batch: int = 8
-    epochs: int = 4
+    batch: int = 16
+    epochs: int = 6
     rate: float = 1e-2
-    documents: int = 512
+    documents: int = 256
     generations: int = 5
-    splits: int = 4
+    splits: int = 8
     settings: tuple = ("replace", "mixture", "real only")
 
 
@@ -238,9 +238,9 @@ ALL = ("replace", "mixture", "mixture, share falls", "mixture, n grows", "accumu
        "real only", "real only, half")  # fmt: skip
 CONFIGS = {
     "tiny": Run(width=16, documents=32, generations=2, splits=2, epochs=1),
-    "small": Run(splits=8),
+    "small": Run(),
     "laptop": Run(
-        vocabulary=1024, layers=2, heads=4, width=64, batch=16, epochs=6, rate=5e-3,
+        vocabulary=1024, layers=2, heads=4, width=64, rate=5e-3,
         documents=500, generations=10, splits=8, settings=ALL,
     ),
     "paper": Run(

@@ -249,7 +249,7 @@ class GPT:
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Bakshi and Chakraborty (2026), the second study; Claim F6.
+    Source: Bakshi and Chakraborty (2026), the second study; Claim F10.
     """
 
     config: Config

@@ -9,19 +9,18 @@ x context more for attention.
 import os
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 
 try:
     import jax
 
-    from collapse.models.gpt import GPT, Config
+    from collapse.experiments.gpt import CONFIGS
+    from collapse.models.gpt import GPT
 except ImportError as error:
     print(f'{error.name} is missing: pip install -e ".[gpt]"')
     sys.exit()
-
-SMALL = Config(512, context=64, layers=1, heads=2, width=32, batch=8, epochs=1)
-PAPER = Config(8192, context=128, layers=4, heads=4, width=256, batch=32, epochs=1, rate=3e-4)
 
 
 def rate(config, documents, R, together):
@@ -37,7 +36,8 @@ def rate(config, documents, R, together):
 
 def main():
     cpu = jax.local_devices()[0].platform == "cpu"
-    name, config, documents = ("small", SMALL, 512) if cpu else ("paper", PAPER, 1024)
+    name, documents = ("small", 512) if cpu else ("paper", 1024)
+    config = replace(CONFIGS[name], epochs=1)
     devices = jax.local_devices()
     print(f"GPT, {name} configuration, {len(devices)} x {devices[0].device_kind}: training "
           "tokens a second")  # fmt: skip

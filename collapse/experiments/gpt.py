@@ -27,6 +27,19 @@ import collapse
 from collapse import _check, exact, targets
 from collapse.engine import generations
 
+try:
+    import equinox
+    import jax
+    import optax
+    import tokenizers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    from collapse.models.gpt import GPT, Config, Documents
+except ImportError as error:
+    raise ImportError(
+        f'{error.name} is missing: pip install -e ".[gpt]"', name=error.name
+    ) from error
+
 __all__ = [
     "CONFIGS", "Corpus", "Fresh", "Run", "documents_needed", "measure", "plans", "read", "run",
 ]  # fmt: skip
@@ -89,8 +102,6 @@ def read(vocabulary, context, *, files=None, held_out=500, rng=None):
     rng : None, seed or numpy.random.Generator
         Which documents are held out.
     """
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-
     if files is not None:
         folder = Path(files)
         files = sorted(folder.glob("*.txt"))
@@ -204,7 +215,7 @@ def documents_needed(plan):
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Config):
     """One configuration of the experiment: the model, the loop, and how often.
 
     Parameters
@@ -221,10 +232,6 @@ class Run:
     """
 
     vocabulary: int = 512
-    context: int = 64
-    layers: int = 1
-    heads: int = 2
-    width: int = 32
     batch: int = 16
     epochs: int = 6
     rate: float = 1e-2
@@ -232,6 +239,10 @@ class Run:
     generations: int = 5
     splits: int = 8
     settings: tuple = ("replace", "mixture", "real only")
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "settings", tuple(self.settings))
 
 
 ALL = ("replace", "mixture", "mixture, share falls", "mixture, n grows", "accumulate",
@@ -312,13 +323,11 @@ def run(name, config, out, *, files=None, seed=2026, resume=False, stop_after=No
     quiet : bool
         No progress.
     """
-    from collapse.models.gpt import GPT, Config
-
-    seed, fields = _check.whole("seed", seed, least=0), set(Config.__dataclass_fields__)
+    seed = _check.whole("seed", seed, least=0)
     place = Checkpoint(Path(out), resume)
     corpus = read(config.vocabulary, config.context, files=files, rng=[seed, 0])
     place.what = {"config": asdict(config), "seed": seed, "text": corpus.digest(), **versions()}
-    model = GPT(Config(**{k: v for k, v in asdict(config).items() if k in fields}))
+    model = GPT(config)
     loops = []  # all of them before the first is run: a plan without enough text is not begun
     for setting in config.settings:
         plan = plans(config.documents, config.generations)[setting]
@@ -376,8 +385,6 @@ def _coverage(tokens, x):
 
 def provenance(corpus, seed, seconds):
     """Where and how numbers were made."""
-    import jax
-
     device = jax.local_devices()[0]
     return {
         "corpus": corpus.source,
@@ -397,11 +404,6 @@ def provenance(corpus, seed, seconds):
 
 def versions():
     """Of all that the numbers depend on."""
-    import equinox
-    import jax
-    import optax
-    import tokenizers
-
     used = (collapse, np, jax, equinox, optax, tokenizers)
     return {m.__name__: m.__version__ for m in used} | {"python": platform.python_version()}
 
@@ -432,8 +434,6 @@ class Checkpoint:
         return self.before + time.time() - self.began
 
     def save(self, records, i, t, theta, data, rng, target):
-        import jax
-
         arrays = {f"theta{k}": np.asarray(leaf) for k, leaf in enumerate(jax.tree.leaves(theta))}
         arrays |= {f"data{k}": field for k, field in enumerate(data)}
         note = {"what": self.what, "records": records, "at": [i, t],
@@ -445,8 +445,6 @@ class Checkpoint:
 
     def load(self, model, loops):
         """(records, (t, theta, data) to go on from), with the state of the loop put back."""
-        from collapse.models.gpt import Documents
-
         if not self.file.exists():
             return [], None
         try:
@@ -540,8 +538,6 @@ def main(arguments=None):
             given.config, config, given.out,
             files=given.files, seed=given.seed, resume=given.resume,
         )  # fmt: skip
-    except ImportError as error:
-        sys.exit(f'{error.name} is missing: pip install -e ".[gpt]"')
     except (OSError, ValueError, TypeError, MemoryError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except Exception as error:  # XLA has its own kind of error

@@ -278,7 +278,7 @@ def _targets(model, target, plan):
         raise error
     if len(given) != size:
         raise ValueError(
-            f"{error}; nor is it one for each generation: T + 1 = {size}, found {len(given)} targets"
+            f"{error}; nor one for each generation: T + 1 = {size}, found {len(given)} targets"
         )
     for t, error in enumerate(errors):
         if error is not None:

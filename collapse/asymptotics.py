@@ -33,7 +33,7 @@ MOST_GENERATIONS = 20_000  # of `founders`, whose work grows with T^2
 
 
 class Phase(NamedTuple):
-    """Where a loop ends: `regime`, `exponent` of its decay, a `log` factor, `limit`, `log_limit`."""
+    """A loop's end: `regime`, `exponent` of its decay, `log` factor, `limit`, its `log_limit`."""
 
     regime: str
     exponent: float
@@ -153,7 +153,7 @@ def _log_limit(a, b, c, n, n0):
             log_rates = np.array([-log_n - b * s, log_c - a * s])
             rates = np.clip(np.exp(log_rates), 1e-300, 1 - 1e-16)
             each = -np.log1p(-rates) * np.array([1, 2]).reshape(2, *[1] * np.ndim(s))
-            per_s = each / rates * np.exp(log_rates + s)
+            per_s = each / rates * np.exp([-log_n - (b - 1) * s, log_c - (a - 1) * s])
             return each.sum(axis=0), np.minimum(per_s.sum(axis=0), 1e250)
 
         begin = np.log(t[-1] + 0.5)
@@ -177,7 +177,9 @@ def _log_limit(a, b, c, n, n0):
         beyond = np.append(panels[::-1].cumsum()[::-1], 0)
         left = beyond[1:] + half * np.maximum(to_the_end @ per_s, 0)
         tilt = (each - b * np.exp(-s)) / 2  # a generation's term is this steep within it
-        log_terms = -log_n - (b - 1) * s + each / 2 + np.log(np.where(tilt, tilt / np.sinh(tilt), 1))
+        log_terms = (
+            -log_n - (b - 1) * s + each / 2 + np.log(np.where(tilt, tilt / np.sinh(tilt), 1))
+        )
         tail = np.logaddexp.reduce(log_terms - left + np.log(half * weights[:, None]), axis=None)
         return np.minimum(0.0, np.logaddexp(tail, log_rho - beyond[0]))
 

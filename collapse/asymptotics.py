@@ -96,7 +96,7 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
     ('collapse', 0.004975124378109453)
     >>> found = phase(1.001, 2, 0.5, n=20)  # recovers to any float, and yet does not
     >>> found.regime, found.limit, round(found.log_limit)
-    ('plateau', 0.0, -998)
+    ('plateau', 0.0, -999)
     """
     a, b = _check.number("a", a, least=0), _check.number("b", b, least=0)
     c, n = _check.number("c", c, above=0), _check.whole("n", n)
@@ -277,13 +277,15 @@ def dirichlet(p, alpha, n):
     ----------
     p : (K,) probabilities, all above 0, K at least 2
     alpha : float in (0, 1]
-        Real share, constant.
+        Real share, constant; theta p_k must be at least 1e-150.
     n : int, at least 2
         Sample size, constant.
 
     Returns
     -------
     scipy.stats.dirichlet, frozen
+        Where theta p_k is small draw with ``rvs(size, np.random.default_rng(seed))``: the older
+        generator, which a bare seed gives, then returns nan.
 
     Raises
     ------
@@ -307,7 +309,13 @@ def dirichlet(p, alpha, n):
     n, alpha = _check.whole("n", n, least=2), _check.number("alpha", alpha, above=0)
     if alpha > 1:
         raise ValueError(f"alpha must lie in (0, 1], found {alpha}")
-    return scipy_dirichlet((n - 1) * alpha * (2 - alpha) * p)
+    counts = (n - 1) * alpha * (2 - alpha) * p
+    if counts.min() < 1e-150:  # below it scipy's moments underflow
+        raise ValueError(
+            f"p and alpha must make (n - 1) alpha (2 - alpha) p_k at least 1e-150, found "
+            f"{counts.min()} with alpha = {alpha}"
+        )
+    return scipy_dirichlet(counts)
 
 
 def extinction(m, t):

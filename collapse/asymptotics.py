@@ -9,7 +9,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial.legendre import Legendre, leggauss
+from numpy.polynomial.legendre import Legendre, leggauss, legvander
 
 from collapse import _check, exact
 from collapse.bounds import variance
@@ -167,20 +167,17 @@ def _log_limit(a, b, c, n, n0):
         edges = np.add.outer([*turns, low], np.append(-away, away))
         edges = np.unique(np.clip(edges, begin, end))
         x, weights = leggauss(16)
-        basis = [Legendre.basis(k) for k in range(16)]
-        to_the_end = np.array([q.integ(lbnd=1)(x) for q in basis]).T
-        to_the_end = -to_the_end @ np.linalg.inv(np.array([q(x) for q in basis]).T)
+        to_the_end = np.array([-Legendre.basis(k).integ(lbnd=1)(x) for k in range(16)]).T
+        to_the_end = to_the_end @ np.linalg.inv(legvander(x, 15))
         half = np.diff(edges) / 2
         s = edges[:-1] + half + half * x[:, None]
         each, per_s = forget(s)
         panels = half * (weights @ per_s)
         beyond = np.append(panels[::-1].cumsum()[::-1], 0)
         left = beyond[1:] + half * np.maximum(to_the_end @ per_s, 0)
-        tilt = (each - b * np.exp(-s)) / 2  # a generation's term is this steep within it
-        log_terms = (
-            -log_n - (b - 1) * s + each / 2 + np.log(np.where(tilt, tilt / np.sinh(tilt), 1))
-        )
-        tail = np.logaddexp.reduce(log_terms - left + np.log(half * weights[:, None]), axis=None)
+        # each / 2: a term has what comes after its generation as its weight, s is in the middle
+        log_terms = np.log(half * weights[:, None]) + each / 2 - log_n - (b - 1) * s - left
+        tail = np.logaddexp.reduce(log_terms, axis=None)
         return np.minimum(0.0, np.logaddexp(tail, log_rho - beyond[0]))
 
 

@@ -4,7 +4,11 @@
 # advice above it. So the work is done by a step that always succeeds and leaves its advice in a
 # file, and the target itself then stops make with that advice: make's last line is what to do.
 
+# What a shell may have set to change Python, and would make a chapter fail or lose its checks.
+unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONSTARTUP PYTHONINSPECT
+
 ADVICE = _build/advice
+can_write = $(shell (mkdir -p $(dir $(ADVICE)) && : > $(ADVICE)) 2>/dev/null && echo yes)
 say_it_last = @$(if $(shell cat $(ADVICE)),$(error $(shell cat $(ADVICE))))
 
 help:
@@ -35,7 +39,7 @@ clean: ## remove what was built; .venv, the environment, stays
 # The first Python that will do: the one asked for, the one of .venv, then the usual names.
 # A half-made .venv has no pip and is passed over; the driver then makes it anew.
 do-%: always
-	@mkdir -p $(dir $(ADVICE)) && : > $(ADVICE); \
+	@$(if $(can_write),,$(error $(CURDIR)/$(ADVICE) cannot be written. Free space, or copy this folder to where you may write, then: make $*))\
 	reason='No Python found. Install Python 3.11 or newer, or name one: make $* PYTHON=/path/to/python3'; \
 	for python in '$(PYTHON)' .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11; do \
 	  "$$python" -c '' >/dev/null 2>&1 || continue; \

@@ -5,6 +5,8 @@ in book/_ext: plain.py makes the notebooks, execute.py runs them, the book takes
 """
 
 import hashlib
+import importlib.metadata
+import importlib.util
 import os
 import re
 import subprocess
@@ -14,7 +16,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
 
-from steps import BUILD, ROOT, VENV, Stop, aloud, environment, fingerprint, quietly, step
+from steps import (
+    BUILD,
+    ROOT,
+    VENV,
+    Stop,
+    aloud,
+    cause,
+    environment,
+    fingerprint,
+    quietly,
+    step,
+)
 
 REQUIREMENTS = ("requirements.txt", "requirements-gpt.txt")
 START = float(os.environ.setdefault("BOOK_START", str(time.time())))  # the set-up included
@@ -24,7 +37,7 @@ START = float(os.environ.setdefault("BOOK_START", str(time.time())))  # the set-
 
 
 def set_up():
-    """Make .venv hold what the requirements say; mend it when a set-up was cut short."""
+    """Make .venv hold what the requirements say; mend it when it is half-made or damaged."""
     inside = Path(sys.prefix) == VENV
     stamp = VENV / "complete"  # written last, so without it the environment is half-made
     wanted = hashlib.sha256(str(ROOT).encode())
@@ -34,7 +47,19 @@ def set_up():
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     python = VENV / "bin" / "python"
     good = stamp.exists() and python.exists() and (inside or (VENV / "lib" / version).exists())
-    if not (good and stamp.read_text() == wanted):
+    good = good and not (inside and importlib.util.find_spec("pip") is None)
+    current = good and stamp.read_text() == wanted
+    wrong = damaged() if inside and current else []
+    tried = int(os.environ.get("BOOK_MENDED", "0"))  # how often in this run
+    if wrong:
+        print(f"[set-up] .venv is damaged: {', '.join(wrong[:5])}{' ...' * (len(wrong) > 5)}")
+        if tried == 2:
+            raise Stop("mending .venv did not help (see above): rm -rf .venv, then run the same "
+                       "command again")  # fmt: skip
+        good = current = tried == 0 and reinstalled(python, wrong)
+        os.environ["BOOK_MENDED"] = str(tried + 1)
+        inside = False
+    if not current:
         if not good:
             with step(f"[set-up] making .venv with Python {sys.version.split()[0]}"):
                 base = getattr(sys, "_base_executable", sys.executable)
@@ -53,8 +78,53 @@ def set_up():
             )  # fmt: skip
         stamp.write_text(wanted)
         inside = False
-    if not inside:
-        raise SystemExit(subprocess.call([str(python), *sys.argv], cwd=ROOT))
+    if not inside or os.environ != environment():
+        again = [str(python), *sys.argv]
+        raise SystemExit(subprocess.call(again, cwd=ROOT, env=environment()))
+
+
+def damaged():
+    """The pins that .venv does not hold whole: absent, of another version, with files missing."""
+    from pip._vendor.packaging.requirements import Requirement
+
+    lines = [line for name in REQUIREMENTS for line in (ROOT / name).read_text().splitlines()]
+    wrong = []
+    for line in dict.fromkeys(line.partition(" #")[0].strip() for line in lines):
+        if not line or line.startswith("#"):
+            continue
+        pin = Requirement("collapse" if line == "-e ." else line)
+        if pin.marker and not pin.marker.evaluate():
+            continue
+        try:
+            found = importlib.metadata.distribution(pin.name)
+        except importlib.metadata.PackageNotFoundError:
+            found = None
+        if not (found and pin.specifier.contains(found.version, True) and whole(found)):
+            wrong.append(line.partition(" ")[0] if line != "-e ." else line)
+    return wrong
+
+
+def whole(found):
+    """Every file of a distribution is there, as long as it was."""
+    sizes = [(file.locate(), file.size) for file in found.files or () if file.suffix != ".pyc"]
+    try:
+        return sizes != [] and all(
+            os.stat(path).st_size == size or size is None for path, size in sizes
+        )
+    except OSError:
+        return False
+
+
+def reinstalled(python, wrong):
+    """Install these pins anew; False if pip cannot."""
+    pins = [part for pin in wrong for part in pin.split(" ")]
+    try:
+        with step("[set-up] mending it"):
+            quietly([python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
+                     "--force-reinstall", "--no-deps", *pins], "pip.log", "")  # fmt: skip
+    except Stop:
+        return False
+    return True
 
 
 def build_pages(head, folder=None, strict=True, do_not_run=()):
@@ -139,7 +209,8 @@ def unless_passed(text, command, inputs, advice):
         print(f"{text}: nothing changed since it passed ({closing}); make clean forgets that")
         return closing
     with step(text, "\n"):
-        code, closing = aloud(command)
+        code, lines = aloud(command)
+        closing = lines[-1].strip("= ")
     if code:
         raise Stop(advice)
     if "skipped" not in closing:
@@ -186,17 +257,18 @@ def main():
         set_up()
         try:
             print(commands[sys.argv[1]](sys.argv[2:]))
-        except ModuleNotFoundError as error:
-            (VENV / "complete").unlink(missing_ok=True)  # so that the next run makes it anew
-            raise Stop(f"the environment .venv is damaged ({error}); run the same command again, "
-                       "which makes it anew") from error  # fmt: skip
-    except Stop as stop:
+        except ModuleNotFoundError as error:  # .venv is whole, see above
+            raise Stop(f"{error}: no requirement brings it, so requirements.in or the import is "
+                       "wrong") from error  # fmt: skip
+    except (Stop, OSError) as stop:
+        advice = str(stop) if isinstance(stop, Stop) else cause(str(stop))
+        if not advice:
+            raise
         # make prints the advice itself, last; without make it is printed here
-        place = os.environ.get("ADVICE")
-        if place:
-            Path(place).write_text(f"{stop}\n")
-        else:
-            print(stop)
+        try:
+            Path(os.environ["ADVICE"]).write_text(f"{advice}\n")
+        except (KeyError, OSError):
+            print(advice)
         return 1
     except KeyboardInterrupt:
         return 130

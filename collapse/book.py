@@ -15,7 +15,7 @@ __all__ = ["check", "glue", "style"]
 def style():
     """Give the figures of a notebook the look of the book: vector graphics, one palette.
 
-    The files are the same in every build.
+    The files are the same in every build: SVG, and with ``BOOK_PDF=1`` in the environment PDF too.
 
     Examples
     --------
@@ -42,7 +42,7 @@ def style():
     try:
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg", "pdf")
+        set_matplotlib_formats("svg", *["pdf"] * bool(os.environ.get("BOOK_PDF")))
     except (ImportError, AttributeError):  # not in a notebook
         pass
 

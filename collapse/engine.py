@@ -10,7 +10,7 @@ from tqdm import tqdm
 from collapse import _check
 from collapse.models._data import At, arrays
 from collapse.plans import as_plan, real_counts
-from collapse.result import Result
+from collapse.result import Result, seed_of
 from collapse.targets import Rows
 
 __all__ = ["iterate", "simulate"]
@@ -223,7 +223,7 @@ def simulate(
                 parts.append(part)
                 bar.update(steps)
     values = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    return Result(plan, values, rng.bit_generator.seed_seq.entropy)
+    return Result(plan, values, seed_of(rng, len(sizes)))
 
 
 def _record(model, targets, plan, record, R, rng, tick=None):

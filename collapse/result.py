@@ -1,11 +1,14 @@
 """Results: what a simulation recorded, with the plan and the seed that produced it."""
 
+import hashlib
 import json
+import math
 import operator
 import os
 import uuid
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +19,16 @@ import numpy as np
 from collapse import _check
 from collapse.plans import Plan
 
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks; there a killed save leaves its draft
+    fcntl = None
+
 __all__ = ["Result"]
 
 FORMAT = "collapse.Result 1"
 ARRAYS = ("n", "alpha", "gain", "real_weight")
+PLAIN, RATIO = 2**28, 100  # bytes; larger arrays stand in a file at least this part of their size
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,8 +42,11 @@ class Result:
     values : dict of str to (T+1, R) float64
         Each recorded statistic, generation by replication; read-only.
     seed : int, list of int or None
-        Entropy of the SeedSequence the run spawned from. A run given a seed, or nothing, is
-        repeated exactly by ``rng=result.seed``.
+        ``rng=result.seed`` repeats the run exactly: the numbers do not depend on `n_jobs`. None
+        where no seed does: a Generator that had spawned before or was spawned itself, or one of
+        another kind than ``default_rng`` makes. Replications run in batches of b, at most 256,
+        which depends on model, target and plan only. Runs with one seed and R <= R' replications
+        share the first b floor(R / b) of them; where R < R', the rest are other draws.
 
     Raises
     ------
@@ -123,13 +135,19 @@ class Result:
     def save(self, path):
         """Write to `path` whole or not at all, as a NumPy .npz archive without pickle.
 
-        The name is used as it is; an existing file is replaced in one step.
+        The name is used as it is; an existing file is replaced in one step and keeps its mode.
+        What a killed save to this path left behind is removed. Of two at once the last one stays.
+
+        Raises
+        ------
+        TypeError
+            If `path` is not a path.
+        OSError
+            If it names a folder, a device or a pipe, or its folder is missing or not writable.
         """
         path = Path(os.path.realpath(_path(path)))  # through a link, to what it points at
         if not path.parent.is_dir():
             raise FileNotFoundError(f"path must be in a folder that exists, found {str(path)!r}")
-        if path.is_dir():
-            raise IsADirectoryError(f"path must name a file, found the folder {str(path)!r}")
         head = {"format": FORMAT, "seed": self.seed, "names": list(self.values)}
         head |= {"real": self.plan.real, "mixing": self.plan.mixing}
         head |= {"subsample": self.plan.subsample}
@@ -138,13 +156,24 @@ class Result:
         if not head["labelled"]:
             del arrays["real_weight"]
         arrays |= {f"value{i}": array for i, array in enumerate(self.values.values())}
-        draft = path.with_name(f".{uuid.uuid4().hex}")
+        head["digest"] = _digest(head, arrays.values())
+        file = _draft(path)
+        draft = Path(file.name)
         try:
-            with open(draft, "xb") as file:
-                np.savez_compressed(file, head=np.array(json.dumps(head)), **arrays)
+            with file:
+                arrays["head"] = np.array(json.dumps(head))
+                np.savez_compressed(file, **arrays)
+                if sum(array.nbytes + 256 for array in arrays.values()) > _most(file.tell()):
+                    file.seek(0)  # `load` would not believe so small a file
+                    file.truncate()
+                    np.savez(file, **arrays)
+                if path.exists():
+                    os.chmod(draft, path.stat().st_mode & 0o7777)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(draft, path)
+                if not fcntl:
+                    file.close()  # Windows renames no open file
+                os.replace(draft, path)  # elsewhere it stays locked until it has its name
         finally:
             draft.unlink(missing_ok=True)
 
@@ -157,10 +186,11 @@ class Result:
         TypeError
             If `path` is not a path.
         OSError
-            If there is no such file, or it cannot be read.
+            If there is no such file, it cannot be read, or is a folder, a device or a pipe.
         ValueError
-            If the file is truncated, damaged or not a Result; the message names the file and
-            what is wrong with it.
+            If the file is truncated, damaged, changed or not a Result, or would grow to more than
+            256 MB and a hundred times its size (no file that `save` writes does); the message
+            names the file and what is wrong with it.
         """
         path = _path(path)
         with open(path, "rb") as file:
@@ -169,6 +199,7 @@ class Result:
                     raise ValueError("it is not a whole .npz archive")
                 file.seek(0)
                 with np.load(file, allow_pickle=False) as archive:
+                    _check_sizes(archive.zip, os.fstat(file.fileno()).st_size)
                     return cls._from(archive)
             except Exception as error:  # a damaged archive can fail in many ways
                 raise ValueError(f"path: cannot load a Result from {path!r}: {error}") from error
@@ -186,9 +217,12 @@ class Result:
         if missing or not {"seed", "real", "mixing", "labelled", "subsample"} <= set(head):
             raise ValueError(f"it lacks {sorted(missing) or 'a part of its head'}")
         plan = {name: archive[name] for name in fields}
-        values = {name: archive[f"value{i}"] for i, name in enumerate(names)}
+        values = [archive[f"value{i}"] for i in range(len(names))]
+        digest = head.pop("digest", None)  # files of the first version have none
+        if digest is not None and digest != _digest(head, [*plan.values(), *values]):
+            raise ValueError("its content is not what was saved: the digest differs")
         options = {name: head[name] for name in ("real", "mixing", "subsample")}
-        return cls(Plan(**plan, **options), values, head["seed"])
+        return cls(Plan(**plan, **options), dict(zip(names, values, strict=True)), head["seed"])
 
     def __repr__(self):
         shape = f"{self.plan.n.size} generations x {self.replications} replications"
@@ -205,7 +239,72 @@ def _frozen(arrays):
 def _path(path):
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"path must be a str or a path, found {path!r}")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"path must name a file, found the folder {os.fspath(path)!r}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(f"path must name a file, found a device or pipe: {os.fspath(path)!r}")
     return os.fspath(path)
+
+
+def _draft(path):
+    """A new file beside `path`, locked while somebody writes it; drafts without a lock go."""
+    stem = f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}"
+    for old in path.parent.glob(f"{stem}.*"):
+        with suppress(OSError, AttributeError), open(old, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            old.unlink()
+    while True:
+        file = open(path.with_name(f"{stem}.{uuid.uuid4().hex}"), "xb")  # noqa: SIM115
+        with suppress(OSError, AttributeError):  # a file system without locks: nothing is removed
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.path.exists(file.name):  # another save can have removed it before it was locked
+            return file
+        file.close()
+
+
+def _digest(head, arrays):
+    """SHA-256 of everything in a file; `head` without the digest itself."""
+    total = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
+    for array in arrays:
+        total.update(f"{array.dtype.str} {array.shape}".encode())
+        total.update(np.ascontiguousarray(array).data)
+    return total.hexdigest()
+
+
+def _most(size):
+    """How many bytes the arrays of a file of this size can have."""
+    return max(PLAIN, RATIO * size)
+
+
+def _check_sizes(archive, size):
+    """Refuse, before any array is made, one of another size than its place in the file."""
+    total = sum(info.file_size for info in archive.infolist())
+    if total > _most(size):
+        raise ValueError(f"its {size} bytes would grow to {total}; if you trust it, numpy.load")
+    for info in archive.infolist():
+        with archive.open(info) as file:
+            version = np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            length = file.tell() + math.prod(shape) * dtype.itemsize
+        if version != (1, 0) or (length != info.file_size and not dtype.hasobject):
+            raise ValueError(f"{info.filename} holds {info.file_size} bytes, its array {length}")
+
+
+def seed_of(rng, spawned):
+    """The seed that gives the children which this Generator has spawned; None if none does."""
+
+    def kind(rng):
+        source = rng.bit_generator.seed_seq
+        return (type(rng), type(rng.bit_generator), type(source), source.spawn_key,
+                source.pool_size, source.n_children_spawned)  # fmt: skip
+
+    try:
+        seed = _plain(rng.bit_generator.seed_seq.entropy)
+        usual = np.random.default_rng(seed)
+        usual.bit_generator.seed_seq.spawn(spawned)
+        return seed if kind(rng) == kind(usual) else None
+    except (AttributeError, TypeError):  # another source of seeds, or text among its numbers
+        return None
 
 
 def _plain(seed):

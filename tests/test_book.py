@@ -181,6 +181,34 @@ def test_every_chapter_has_its_own_seed():
     assert all(len(users) == 1 for users in seeds.values()), seeds
 
 
+TYPED = re.compile(
+    r"\*running\*(?! \{run-time\}`this page`\.)"
+    r"|\b(?:runs?|running|takes?|took)\b[^.({\n]*?\b(?:\d+|half an?|a few|one|two|an?)"
+    r" (?:seconds?|minutes?|hours?|s)\b"
+)
+
+
+@every_chapter
+def test_no_run_time_is_typed(chapter):
+    assert TYPED.findall(TEXT[chapter]) == [], "{run-time}`this page`, or glue what was measured"
+
+
+def test_typed_run_times_are_seen():
+    for typed in ("*running* under 20 seconds", "runs in half a minute", "takes about 15 s on"):
+        assert TYPED.search(typed)
+    assert not TYPED.search("*running* {run-time}`this page`. It took {glue:text}`x` minutes")
+
+
+def test_run_times_are_rounded_as_a_sentence_needs_them():
+    from pages import about
+
+    said = [about(x) for x in (None, 0.4, 7.4, 7.6, 52.3, 87.4, 87.6, 352)]
+    assert said == [
+        "not measured yet", "a few seconds", "a few seconds", "about 10 seconds",
+        "about 50 seconds", "about 85 seconds", "about 2 minutes", "about 6 minutes",
+    ]  # fmt: skip
+
+
 def test_every_theorem_is_proved_and_tested():
     tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py"))
     for path in sorted(BOOK.rglob("*.md")):

@@ -9,6 +9,9 @@ import os
 import re
 import shutil
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -21,6 +24,12 @@ BROWSER = next(filter(None, map(shutil.which, CHROMIUMS)), None)
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 # Findings of the theme itself: its search button and its logo.
 THEME = {("label-content-name-mismatch", "search-button"), ("region", "logo__image")}
+# A formula has the colour of the text around it, and contrast is half of the time; every other
+# rule reads formulas, too.
+NOT_FORMULAS = (
+    '; axe.configure({rules: [{id: "color-contrast", '
+    'selector: "*:not(mjx-container, mjx-container *)"}]})'
+)
 MADE_UP = re.compile(r"\.(svg|png|jpe?g|gif)$|^[0-9a-f]{16,}", re.IGNORECASE)
 
 
@@ -62,8 +71,8 @@ def address(soups):
     server.shutdown()
 
 
-@pytest.fixture(scope="module")
-def browser(address):
+@contextmanager
+def browser():
     if BROWSER is None:
         skip("no Chromium: sudo apt-get install chromium, or put a Chrome on the PATH")
     from playwright.sync_api import sync_playwright
@@ -75,11 +84,17 @@ def browser(address):
 
 
 @pytest.fixture(scope="module")
-def visits(browser, address):
-    """Every page opened at both widths and in both themes: (page, what was wrong) pairs."""
+def axe():
+    from axe_playwright_python.base import AXE_SCRIPT
     from axe_playwright_python.sync_playwright import Axe
 
-    axe, wrong = Axe(), {"requests": [], "errors": [], "width": [], "axe": []}
+    return Axe(AXE_SCRIPT + NOT_FORMULAS)
+
+
+@pytest.fixture(scope="module")
+def visits(address, axe):
+    """Every page opened at both widths and in both themes: (page, what was wrong) pairs."""
+    wrong = {"requests": [], "errors": [], "width": [], "axe": []}
 
     def visit(context, name, theme):
         page, here, loading = context.new_page(), f"{name} ({theme})", True
@@ -114,11 +129,17 @@ def visits(browser, address):
         wrong["axe"] += [(here, *found) for found in findings(axe, page)]
         page.close()
 
-    for theme in ("light", "dark"):
-        context = browser.new_context(color_scheme=theme, viewport=WIDE)
-        for name in pages():
-            visit(context, name, theme)
-        context.close()
+    to_do = list(product(("light", "dark"), pages()))
+
+    def work(_):
+        with browser() as chromium:
+            themes = {t: chromium.new_context(color_scheme=t, viewport=WIDE) for t, _ in to_do}
+            while to_do:
+                theme, name = to_do.pop()
+                visit(themes[theme], name, theme)
+
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(work, range(2)))
     return wrong
 
 
@@ -155,6 +176,33 @@ def test_no_page_scrolls_sideways_on_a_telephone(visits):
 
 def test_accessibility(visits):
     assert visits["axe"] == []
+
+
+def test_a_planted_fault_is_found(address, axe):
+    """In the text, and in a formula whatever is not its contrast."""
+    formula = '<mjx-container class="MathJax" tabindex="0">%s</mjx-container>'
+    pale = '<span style="color: #888; background: #999">pale</span>'
+    planted = {
+        "color-contrast": [f"<p>{pale}</p>", f"<p>{pale} beside {formula % 'x'}</p>"],
+        "image-alt": ["<p><img src='#'></p>", f"<p>{formula % '<img src=x>'}</p>"],
+        None: [f"<p>{formula % pale}</p>"],
+    }
+    with browser() as chromium:
+        page = chromium.new_page(viewport=WIDE)
+        page.goto(address + pages()[0])
+        before = set(findings(axe, page))
+        for rule, faults in planted.items():
+            for fault in faults:
+                page.evaluate(
+                    """fault => {
+                      document.querySelector("#planted")?.remove();
+                      document.querySelector("article section").insertAdjacentHTML(
+                        "beforeend", `<div id="planted">${fault}</div>`);
+                    }""",
+                    fault,
+                )
+                found = {rule for rule, _ in set(findings(axe, page)) - before}
+                assert found == ({rule} if rule else set()), fault
 
 
 def test_figures_are_described(soups):

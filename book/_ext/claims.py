@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from functools import cache
 from html import escape
 from itertools import permutations
 from pathlib import Path
@@ -23,7 +24,13 @@ LETTERS = 16  # in a line of a box, two lines a title
 
 
 def load(file=FILE):
-    """The parts by their letters, the claims by their identifiers."""
+    """The parts by their letters, the claims by their identifiers; not to be changed."""
+    return parsed(file, file.stat().st_mtime_ns)
+
+
+@cache
+def parsed(file, changed):
+    """Once for every change of the file: a build asks hundreds of times."""
     read = yaml.safe_load(file.read_text(encoding="utf-8"))
     return read["parts"], {claim["id"]: claim for claim in read["claims"]}
 
@@ -49,6 +56,9 @@ def resolve(app, env, node, content):
 def by_name(app, doctree):
     """{prf:ref}`A2` reads A2, as in code and tests, in place of the number of a theorem."""
     known = load()[1]
+    names = doctree.findall(pending_xref)
+    if any(node["reftype"] == "claim" or node["reftarget"] in known for node in names):
+        app.env.note_dependency(str(FILE))
     for node in doctree.findall(pending_xref):
         if node.get("refdomain") == "prf" and node["reftarget"] in known:
             node["refdomain"], node["reftype"] = "", "claim"
@@ -59,6 +69,7 @@ class Count(SphinxRole):
     """How many claims have this status; `all` counts all of them."""
 
     def run(self):
+        self.env.note_dependency(str(FILE))
         found = [claim["status"] for claim in load()[1].values()]
         return [nodes.Text(str(len(found) if self.text == "all" else found.count(self.text)))], []
 

@@ -7,6 +7,8 @@ nothing, changing the package runs everything.
 
 import hashlib
 import shutil
+import subprocess
+import sys
 
 import nbformat
 import plain
@@ -14,9 +16,16 @@ from dateutil.parser import isoparse
 from freshness import fresh_cache, package_key
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
-from steps import BUILD, ROOT, Stop, aloud, step
+from steps import BUILD, ROOT, Stop, aloud, cause, environment, step
 
 DONE = BUILD / "executed"
+TIMEOUT = 300  # seconds a cell
+KERNEL = """
+from jupyter_client.manager import start_new_kernel
+manager, client = start_new_kernel(kernel_name="python3", startup_timeout=60)
+client.stop_channels()
+manager.shutdown_kernel(now=True)
+"""
 RUN = ROOT / ".run"  # as deep as book/ and notebooks/; nbmake passes over anything in a _build
 
 
@@ -74,9 +83,9 @@ def run_notebooks(head, only=None):
             (RUN / name).write_text(made[name], encoding="utf-8")
         (RUN / ".gitignore").write_text("*\n")
         with step(f"{head} running {len(to_run)} of {len(made)} notebooks, two at a time", "\n"):
-            code, _ = aloud(
+            code, lines = aloud(
                 ["pytest", "--nbmake", "--overwrite", "--nbmake-kernel=python3", "-v", "-v",
-                 "--nbmake-timeout=300", "-n", min(2, len(to_run)), "-p", "no:cacheprovider",
+                 f"--nbmake-timeout={TIMEOUT}", "-n", min(2, len(to_run)), "-p", "no:cacheprovider",
                  *[RUN / name for name in to_run]]
             )  # fmt: skip
             if package_key() != package:
@@ -84,7 +93,7 @@ def run_notebooks(head, only=None):
             DONE.mkdir(parents=True, exist_ok=True)
             failed = [name for name in to_run if not keep(RUN / name, result[name][1])]
         if code or failed:
-            raise Stop(advice_for(failed))
+            raise Stop(advice_for(failed, lines))
     if only is None:
         for path in set(DONE.glob("*.ipynb")) - {path for _, path in result.values()}:
             path.unlink()
@@ -123,19 +132,51 @@ def keep(ran, place):
     return True
 
 
-def advice_for(failed):
-    """Which chapter, which cell, what then."""
-    said = []
+def advice_for(failed, lines=()):
+    """Which chapter, which cell, what then; or what is no chapter's fault."""
+    said, silent = [], []
     for name in failed:
         chapter = name.with_suffix("")
         cells = [c for c in nbformat.read(RUN / name, 4).cells if c.cell_type == "code"]
-        at, why = 0, "it did not finish"
-        for number, cell in enumerate(cells, 1):
-            for out in cell.outputs:
-                if out.output_type == "error":
-                    at, why = number, f"{out.ename}: {out.evalue}".splitlines()[0][:150]
-        line = cells[at - 1].source.splitlines()[0][:60] if at else ""
-        where = f'code cell {at} ("{line}")' if at else "a code cell"
-        said.append(f"{where} of book/{chapter}.md failed: {why}. "
-                    f"Mend it, then: make page PAGE={chapter}")  # fmt: skip
-    return "; ".join(said) or "nbmake itself failed, see above"
+        times = [c.metadata.get("execution", {}) for c in cells]
+        errors = [
+            (number, f"{out.ename}: {out.evalue}".splitlines()[0][:150])
+            for number, cell in enumerate(cells, 1)
+            for out in cell.outputs
+            if out.output_type == "error"
+        ]
+        late = [n for n, time in enumerate(times, 1) if time and "shell.execute_reply" not in time]
+        if not errors and not late:
+            silent.append(chapter)  # nbmake writes nothing where there is no kernel to ask
+            continue
+        at, why = errors[-1] if errors else (late[0], f"it ran for more than {TIMEOUT} seconds")
+        line = cells[at - 1].source.splitlines()[0][:60]
+        where = f'code cell {at} ("{line}") of book/{chapter}.md failed'
+        if ours := cause(why):
+            return f"{where}, and is not to blame. {ours}; then run the same command again"
+        said.append(f"{where}: {why}. Mend it, then: make page PAGE={chapter}")
+    if silent or not failed:
+        last = next((x for x in reversed(lines) if "Error" in x and not x.startswith("FAILED")), "")
+        if trouble := cause("\n".join(lines)) or no_kernel():
+            return f"no chapter is to blame. {trouble}; then run the same command again"
+        said += [
+            f"the kernel of book/{chapter}.md died, most often for want of memory. Close other "
+            f"programs or make the chapter smaller, then: make page PAGE={chapter}"
+            for chapter in silent
+        ]
+    return "; ".join(said) or f"nbmake itself failed, see above ({last})"
+
+
+def no_kernel():
+    """Why no kernel starts, and what to do; nothing if one does."""
+    asked = subprocess.run(
+        [sys.executable, "-c", KERNEL], cwd=ROOT, env=environment(), capture_output=True,
+        text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if not asked.returncode:
+        return ""
+    why = (asked.stderr.strip() or f"exit status {asked.returncode}").splitlines()[-1][:150]
+    return cause(asked.stderr) or (
+        f"The notebooks' kernel does not start ({why}): make .venv anew with rm -rf .venv, and "
+        "allow connections within this machine"
+    )

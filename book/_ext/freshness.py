@@ -16,11 +16,14 @@ CACHE = Path("_build/.jupyter_cache")
 
 
 def package_key(root=ROOT):
-    """Hash of the package, the pinned requirements, the book's data and the Python version."""
+    """Hash of the package, the pinned requirements, the book's data and the Python version.
+
+    And of BOOK_PDF: results without it have no figures for a PDF.
+    """
     root = Path(root)
     files = [*root.glob("requirements*.txt"), *(root / "collapse").rglob("*.py")]
     files += [path for path in (root / "book" / "data").rglob("*") if path.is_file()]
-    total = hashlib.sha256(sys.version.encode())
+    total = hashlib.sha256(f"{sys.version} {bool(os.environ.get('BOOK_PDF'))}".encode())
     for path in sorted(files):
         total.update(b"\0" + path.relative_to(root).as_posix().encode() + b"\0")
         total.update(path.read_bytes())

@@ -8,7 +8,7 @@ from pathlib import Path
 from docutils import nodes
 from myst_nb.sphinx_ import NbMetadataCollector
 from sphinx.transforms.post_transforms import SphinxPostTransform
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 from sphinx_proof.directive import ProofDirective
 
 LIBRARIES = ["numpy", "scipy", "matplotlib", "joblib", "jupyter-book", "Sphinx", "nbmake"]
@@ -22,6 +22,37 @@ class StatusTable(nodes.General, nodes.Element):
 class BookStatus(SphinxDirective):
     def run(self):
         return [StatusTable()]
+
+
+class RunTime(nodes.Inline, nodes.Element):
+    """Stands in a sentence until the run time of its page is known."""
+
+
+class RunTimeRole(SphinxRole):
+    """{run-time}`this page`: how long the page ran, as the status page has it, in round numbers."""
+
+    def run(self):
+        return [RunTime()], []
+
+
+class FillRunTime(SphinxPostTransform):
+    default_priority = 8
+
+    def run(self, **kwargs):
+        for place in list(self.document.findall(RunTime)):
+            run = NbMetadataCollector.get_exec_data(self.env, self.env.docname) or {}
+            place.replace_self(nodes.Text(about(run.get("runtime"))))
+
+
+def about(seconds):
+    """A run time in a sentence: it differs from machine to machine."""
+    if seconds is None:
+        return "not measured yet"
+    if seconds < 7.5:
+        return "a few seconds"
+    if seconds < 87.5:
+        return f"about {5 * round(seconds / 5)} seconds"
+    return f"about {max(2, round(seconds / 60))} minutes"
 
 
 class FillStatus(SphinxPostTransform):
@@ -122,6 +153,9 @@ def setup(app):
     app.add_node(StatusTable)
     app.add_directive("book-status", BookStatus)
     app.add_post_transform(FillStatus)
+    app.add_node(RunTime)
+    app.add_role("run-time", RunTimeRole())
+    app.add_post_transform(FillRunTime)
     app.connect("env-before-read-docs", forget_moved_labels)
     app.connect("env-updated", status_pages)
     app.add_directive_to_domain("prf", "proof", Proof, override=True)

@@ -294,6 +294,8 @@ class Writer:
         if name in ("code", "func", "meth", "class", "mod", "attr", "data", "exc", "obj", "kbd",
                     "file", "command") or name.startswith("py:"):  # fmt: skip
             return f"`{said.removeprefix('~').removeprefix('.')}`"
+        if name == "run-time":
+            return "as long as the book's status page says"
         if name in ("sub", "sup", "abbr", "octicon", "claim"):
             return said
         return self.fail(f"the role {{{name}}}")

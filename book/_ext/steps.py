@@ -3,9 +3,11 @@
 The standard library only: it runs before anything is installed.
 """
 
+import errno
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +16,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "_build"
 VENV = ROOT / ".venv"
+STRAY = re.compile(r"PYTHON(?!UNBUFFERED)|JUPYTER_|PYTEST_|MPL|MATPLOTLIBRC")
+BLAMELESS = {  # by number of error
+    errno.EACCES: "see to it that this user may write there, or copy the book to where he may",
+    errno.EROFS: "copy the book to where it can be written",
+    errno.ENOSPC: "free some space on the disk",
+    errno.EDQUOT: "free some space on the disk",
+    errno.ENOMEM: "close other programs",
+}
+BLAMELESS[errno.EPERM] = BLAMELESS[errno.EACCES]
 
 
 class Stop(Exception):
@@ -21,8 +32,9 @@ class Stop(Exception):
 
 
 def environment():
-    # Kernels and packages of this environment only, whatever else the machine offers.
-    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "JUPYTER_PATH")}
+    # Kernels and packages of this environment only, whatever else the machine offers. Without
+    # PYTHONWARNINGS, PYTHONOPTIMIZE (no assert would fail), MPLBACKEND (no figures) and the like.
+    env = {k: v for k, v in os.environ.items() if not STRAY.match(k)}
     env.update(JUPYTER_PREFER_ENV_PATH="1", JUPYTER_PLATFORM_DIRS="1", PYTHONUNBUFFERED="1")
     # No personal start-up files or figure styles either: the same numbers and figures everywhere.
     env.update(IPYTHONDIR=str(VENV / "ipython"), MPLCONFIGDIR=str(VENV / "matplotlib"))
@@ -48,6 +60,20 @@ class step:
         print(said if self.end == " " else f"{self.text}: {said}", flush=True)
 
 
+def cause(text):
+    """What went wrong and what to do, where it is neither a chapter's nor a package's fault."""
+    for found in re.finditer(r"\[Errno (\d+)\][^\n]*", text):
+        if int(found[1]) in BLAMELESS:
+            return f"{found[0].strip()}: {BLAMELESS[int(found[1])]}"
+    return ""
+
+
+def killed(code):
+    """Who ended a process that did not end itself."""
+    name = signal.Signals(-code).name if code < 0 else ""
+    return f"ended by {name}" + (", most often for want of memory" if name == "SIGKILL" else "")
+
+
 def quietly(command, log, advice, **env):
     """Run with the output in a log; show its end only when the command fails."""
     log = BUILD / "logs" / log
@@ -61,24 +87,26 @@ def quietly(command, log, advice, **env):
         lines = uncoloured(log.read_text(errors="replace")).splitlines()
         wrong = [x for x in lines if re.search(r"WARNING|ERROR|CRITICAL|Exception|Error:", x)]
         print("\n" + "\n".join(dict.fromkeys(wrong[:30] + lines[-12:])))
-        raise Stop(advice)
+        ours = cause("\n".join(wrong + lines[-12:])) or (killed(code) if code < 0 else "")
+        raise Stop(f"{ours}; then run the same command again" if ours else advice)
 
 
 def aloud(command):
-    """Run and pass the output on; give back the exit status and the last line."""
+    """Run and pass the output on; give back the exit status and the lines, the closing one last."""
     command = [sys.executable, "-m", *map(str, command)]
     terminal = sys.stdout.isatty()
     if terminal:
         command.append("--color=yes")
-    last = ""
+    lines = []
     with subprocess.Popen(
         command, cwd=ROOT, env=environment(), text=True, errors="replace",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
         for line in process.stdout:
             print(line if terminal else uncoloured(line), end="", flush=True)
-            last = line.strip() or last
-    return process.returncode, uncoloured(last).strip("= ")
+            if line.strip():
+                lines.append(uncoloured(line).strip())
+    return process.returncode, lines or [""]
 
 
 def fingerprint(*folders):

@@ -389,7 +389,7 @@ def run(name, config, out, *, files=None, seed=2026, resume=False, stop_after=No
         record = records[i]["generations"]
         if len(record) > config.generations:
             continue
-        loop = generations(model, target, plan, config.splits, rng, start)
+        loop = generations(model, [target] * plan.n.size, plan, config.splits, rng, start)
         start = None
         for t, theta, data in loop:
             record.append(measure(model, corpus, theta, np.random.default_rng([seed, 2, t])))

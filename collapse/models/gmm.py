@@ -165,14 +165,14 @@ class GaussianMixture:
     def _maximise(self, x, count):
         """The M step: parameters from x (R, d, N) and its counts in each component (R, k, N)."""
         total = count.sum(axis=2)
-        weight = np.where(total < DEAD, 0.0, total)
+        dead = (total < DEAD) & (total.sum(axis=1, keepdims=True) > 0)  # there are samples
         total = total + 10 * np.finfo(float).eps
         mean = count @ x.swapaxes(1, 2) / total[:, :, None]
         off = x[:, None] - mean[..., None]
         cov = (count[:, :, None] * off) @ off.swapaxes(2, 3) / total[:, :, None, None]
         cov += self.floor * np.eye(x.shape[1])
-        whole = np.maximum(weight.sum(axis=1, keepdims=True), DEAD)  # 0 without samples
-        return Components(weight / whole, mean, cov)
+        weight = np.where(dead, 0.0, total)
+        return Components(weight / weight.sum(axis=1, keepdims=True), mean, cov)
 
     def parameters(self, target):
         """A target as a triple, checked; also what `start` may be.

@@ -285,10 +285,10 @@ def test_real_documents_are_fresh_and_never_held_out():
 
 
 def test_near_duplicates_are_counted():
-    words = "one two three four five six seven eight nine ten".split()
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     train = ["Open the file, now!", " ".join(words), "a b c d e f"]
-    held = ["open THE file 3 now", " ".join(words[:7] + ["x"]), "one two", "f e d c b a",
-            " ".join(words[:5] + ["x", "y", "z"]), ""]  # fmt: skip
+    held = ["open THE file 3 now", " ".join([*words[:7], "x"]), "one two", "f e d c b a",
+            " ".join([*words[:5], "x", "y", "z"]), ""]  # fmt: skip
 
     class Texts:
         decode = staticmethod(lambda text: text)
@@ -424,7 +424,7 @@ def test_places(whole, tmp_path):
     for k, end in enumerate(("json", "checkpoint.npz", "json.part", "checkpoint.npz.part")):
         for make in (os.mkfifo, os.mkdir):
             make(tmp_path / f"odd{k}{make.__name__}.{end}")
-            with pytest.raises(ValueError, match="give another --out|such as"):
+            with pytest.raises(ValueError, match=r"give another --out|such as"):
                 out = tmp_path / f"odd{k}{make.__name__}.json"
                 experiment.run("tiny", TINY, out, resume=True, quiet=True)
     (tmp_path / "b.checkpoint.npz").write_bytes(b"")

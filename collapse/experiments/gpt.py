@@ -43,8 +43,8 @@ except ImportError as error:
     ) from error
 
 __all__ = [
-    "CONFIGS", "Corpus", "Fresh", "Run", "documents_needed", "measure", "near_duplicates", "plans", "read",
-    "run",
+    "CONFIGS", "Corpus", "Fresh", "Run", "documents_needed", "measure", "near_duplicates", "plans",
+    "read", "run",
 ]  # fmt: skip
 
 END = "<end>"
@@ -228,7 +228,7 @@ class _Started:
 
     def start(self, R, rng):
         """Itself, as an iterator is: so a loop goes on where a checkpoint was made."""
-        if R != len(self.used):
+        if len(self.used) != R:
             raise ValueError(f"replications must be the {len(self.used)} started, found {R}")
         return self
 

@@ -253,6 +253,17 @@ def test_make_ends_with_advice_where_nothing_can_be_written(tmp_path):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_fonts_are_looked_for_before_a_chapter_would_say_so(tmp_path, monkeypatch):
+    env = steps.environment() | {"MPLCONFIGDIR": str(tmp_path / "new")}
+    monkeypatch.setattr(steps, "environment", lambda: env)
+    monkeypatch.setattr(execute, "environment", lambda: env)
+    monkeypatch.setattr(steps, "BUILD", tmp_path)
+    execute.fonts()
+    assert list((tmp_path / "new").glob("fontlist*"))
+    monkeypatch.setattr(execute, "quietly", lambda *_: pytest.fail("a second time"))
+    execute.fonts()
+
+
 # Work that need not be done twice
 
 

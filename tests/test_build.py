@@ -216,6 +216,13 @@ def test_a_step_that_fails_names_the_cause(tmp_path, monkeypatch, capsys, code, 
     assert (str(stop.value) == "the advice") == (wanted == "the advice")
 
 
+def test_a_full_disk_is_seen_where_no_tool_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "BUILD", tmp_path)
+    monkeypatch.setattr(steps.shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 20))
+    with pytest.raises(steps.Stop, match="3 MB are left: free some space on the disk"):
+        steps.quietly([sys.executable, "-c", "raise SystemExit(1)"], "x.log", "the advice")
+
+
 @pytest.mark.parametrize("number", [*steps.BLAMELESS, errno.ENOENT])
 def test_the_driver_names_what_it_cannot_write(tmp_path, monkeypatch, number):
     def set_up():

@@ -107,7 +107,8 @@ def probabilities(name, value, *, ndim=None):
     if wrong.any():
         raise ValueError(
             f"{name} must sum to 1 within {PROBABILITY_TOLERANCE:g} over the last axis, "
-            f"found a sum of {float(np.atleast_1d(total)[np.atleast_1d(wrong)][0])!r}"
+            f"found a sum of {float(np.atleast_1d(total)[np.atleast_1d(wrong)][0])!r}: divide by "
+            "the sum, taken in float64 (p = np.asarray(p, float); p / p.sum())"
         )
     return np.minimum(array, 1.0)  # a point mass may be above 1 by rounding
 

@@ -5,9 +5,11 @@ the Gaussian and the Dirichlet law that of large samples; the extinction curve t
 are rare among many.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.polynomial.legendre import Legendre, leggauss, legvander
 
 from collapse import _check, exact
 from collapse.bounds import variance
@@ -31,12 +33,13 @@ MOST_GENERATIONS = 20_000  # of `founders`, whose work grows with T^2
 
 
 class Phase(NamedTuple):
-    """Where a loop ends: `regime`, the `exponent` of its decay, a `log` factor, the `limit`."""
+    """A loop's end: `regime`, `exponent` of its decay, `log` factor, `limit`, its `log_limit`."""
 
     regime: str
     exponent: float
     log: bool
     limit: float
+    log_limit: float
 
 
 class Gaussian(NamedTuple):
@@ -62,9 +65,9 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
     Parameters
     ----------
     a, b : float, at least 0
-        How fast real shares fall and sample sizes grow.
-    c : float, above 0, at most 10^15
-        Where a > 1 and b > 1 also at most 10^(5 a).
+        How fast real shares fall and sample sizes grow. Within 4 x 2^-52 of one another, of 1 or
+        (b, where a = 1) of 1 + 2c they are on that edge: 0.1 + 0.2 is 0.3.
+    c : float, above 0
     n : int, at least 1
     n0 : int, optional
         First sample size, by default n. Given, a limit below 1 / n0 is called improvement.
@@ -75,7 +78,8 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
         ``regime``: "collapse" (limit 1), "plateau" (limit in between), "improvement" (limit
         below 1 / n0, if n0 is given) or "consistency" (limit 0). ``exponent`` e > 0 where
         rho_t decays like t^-e, times log t if ``log``; else 0. ``limit`` of rho_t, relative
-        error below 1e-6; it depends on the start only where a > 1 and b > 1.
+        error below 1e-6; it depends on the start only where a > 1 and b > 1. ``log_limit``, its
+        logarithm, tells limits that float64 rounds to 0 or 1; error below 1e-6, or 1e-10 of it.
 
     Raises
     ------
@@ -87,64 +91,94 @@ def phase(a, b, c=1.0, *, n=1, n0=None):
     Examples
     --------
     >>> phase(0.5, 1)
-    Phase(regime='consistency', exponent=0.5, log=False, limit=0.0)
+    Phase(regime='consistency', exponent=0.5, log=False, limit=0.0, log_limit=-inf)
     >>> phase(0.5, 0.25).regime, phase(1, 1, n=100).limit
     ('collapse', 0.004975124378109453)
+    >>> found = phase(1.001, 2, 0.5, n=20)  # recovers to any float, and yet does not
+    >>> found.regime, found.limit, round(found.log_limit)
+    ('plateau', 0.0, -999)
     """
     a, b = _check.number("a", a, least=0), _check.number("b", b, least=0)
     c, n = _check.number("c", c, above=0), _check.whole("n", n)
     start = n if n0 is None else _check.whole("n0", n0)
-    if c > 1e15 or (min(a, b) > 1 and c ** (1 / a) > 1e5):
-        raise ValueError(f"c must be at most 1e15, and 10**(5 a) where a, b > 1, found {c}")
-    regime, exponent, log = "plateau", 0.0, False
+    a, b = (1.0 if _same(x, 1.0) else x for x in (a, b))
+    regime, exponent, log, edge = "plateau", 0.0, False, _same(a, b)
     if a == 0 and b == 0 and n > 1:
-        limit = float(exact.plateau(min(1.0, c), n))
+        beta = min(1.0, c)
+        limit, log_limit = exact.plateau(beta, n), -np.log1p((n - 1) * beta * (2 - beta))
+    elif 0 < a <= 1 and edge:
+        limit, log_limit = 1 / (1 + 2 * c * n), -np.logaddexp(0, np.log(2 * n) + np.log(c))
     elif a <= 1 and b > a:
-        regime, limit = "consistency", 0.0
+        regime, limit, log_limit = "consistency", 0.0, -np.inf
         exponent = b - a if a < 1 else min(b - 1, 2 * c)
-        log = a == 1 and bool(np.isclose(b, 1 + 2 * c, rtol=1e-12, atol=0))
-    elif 0 < a <= 1 and b == a:
-        limit = 1 / (1 + 2 * c * n)
+        log = a == 1 and _same(b, 1 + 2 * c)
     elif a > 1 and b > 1:
-        limit = _limit(a, b, c, n, start)
+        log_limit = _log_limit(a, b, c, n, start)
+        limit = np.exp(log_limit)
     else:
-        regime, limit = "collapse", 1.0
+        regime, limit, log_limit = "collapse", 1.0, 0.0
     if regime == "plateau" and n0 is not None and limit < 1 / start:
         regime = "improvement"
-    return Phase(regime, exponent, log, limit)
+    return Phase(regime, exponent, log, float(limit), float(log_limit))
 
 
-def _limit(a, b, c, n, n0, T=10_000):
-    """The limit of rho_t where both 1 / n_t and alpha_t are summable.
+def _same(x, y):
+    return math.isclose(x, y, rel_tol=2**-50)
 
-    T generations exactly, the rest as the differential equation whose step of length 1 is a
-    generation, rho' = lam (rest - rho), lam = -log(1 - 1/n) - 2 log(1 - alpha) and lam rest =
-    lam / (n (1 - exp(-lam))); for log rho, in the variable u = t^(1 - min(a, b)) that ends at 0.
+
+def _log_limit(a, b, c, n, n0):
+    """The logarithm of the limit of rho_t where both x_t = 1 / n_t and alpha_t are summable.
+
+    rho = sum_s x_s prod_{u>s} keep_u: up to T term by term, then over s = log t with Gauss's rule,
+    on panels that shrink towards every place where the integrand may turn. T is so late that sums
+    are integrals from T + 1/2 on, and that n_T >= 10^6: to use n t^b for n_t unrounded changes
+    each x_t, hence rho, by a fraction of at most 1 / (2 n_T).
     """
-    from scipy.integrate import solve_ivp  # slow to import, here and below
+    real = float(np.floor(c ** (1 / a)))  # up to here alpha_t = 1, and nothing is left of the start
+    first = max(real - 2, 0.0)
+    steps = min(1e6, max(1e4, (1e6 / n) ** (1 / b), 100 * real))
+    log_n, log_c = np.log(n), np.log(c)
+    with np.errstate(all="ignore"):
+        t = first + np.arange(1, np.ceil(steps) + 1)
+        size = n * t**b
+        whole = np.log(np.maximum(np.rint(size), 1))
+        log_x = -np.where(size < 2**53, whole, log_n + b * np.log(t))
+        keep = np.log1p(-np.exp(log_x)) + 2 * np.log1p(-np.minimum(1, c * t**-a))
+        ahead = np.append(keep[::-1].cumsum()[::-1], 0)
+        start = -np.inf if first else -np.log(n0)
+        log_rho = np.logaddexp.reduce(np.append(start, log_x) + ahead)
 
-    t = np.arange(1.0, max(T, 10 * c ** (1 / a)) + 1)
-    with np.errstate(over="ignore"):
-        noise, keep = 1 / np.maximum(np.rint(n * t**b), 1), (1 - np.minimum(1, c * t**-a)) ** 2
-    rho = 1 / n0
-    for x, y in zip(noise.tolist(), keep.tolist(), strict=True):
-        rho = x + (1 - x) * y * rho
-    m = min(a, b)
+        def forget(s):
+            """-log keep of a generation, and of a unit of s."""
+            log_rates = np.array([-log_n - b * s, log_c - a * s])
+            rates = np.clip(np.exp(log_rates), 1e-300, 1 - 1e-16)
+            each = -np.log1p(-rates) * np.array([1, 2]).reshape(2, *[1] * np.ndim(s))
+            per_s = each / rates * np.exp([-log_n - (b - 1) * s, log_c - (a - 1) * s])
+            return each.sum(axis=0), np.minimum(per_s.sum(axis=0), 1e250)
 
-    def slope(u, log_rho):
-        # every rate times t^m, which stays finite at u = 0 where t is infinite
-        with np.errstate(over="ignore", divide="ignore"):
-            t = np.float64(max(u, 0.0)) ** (-1 / (m - 1))
-        x, y = t**-b / n, c * t**-a
-        lam = -np.log1p(-x) - 2 * np.log1p(-y)
-        noise = t ** (m - b) / n * (-lam / np.expm1(-lam) if lam > 0 else 1.0)
-        pull = t ** (m - b) / n * (-np.log1p(-x) / x if x > 0 else 1.0)
-        pull += 2 * c * t ** (m - a) * (-np.log1p(-y) / y if y > 0 else 1.0)
-        return (pull - noise * np.exp(-log_rho)) / (m - 1)
-
-    first = (t[-1] + 0.5) ** (1 - m)
-    end = solve_ivp(slope, (first, 0), [np.log(rho)], method="LSODA", rtol=1e-10, atol=1e-10)
-    return min(1.0, float(np.exp(end.y[0, -1])))
+        begin = np.log(t[-1] + 0.5)
+        turns = [begin, (log_c + np.log(2 / (a - 1))) / (a - 1), -np.log(n * (b - 1)) / (b - 1)]
+        end = max(turns) + 60 / (min(a, b) - 1)
+        low, high = begin, end
+        for _ in range(120):  # the integrand is largest where forgetting falls to b - 1
+            middle = (low + high) / 2
+            low, high = (middle, high) if forget(middle)[1] > b - 1 else (low, middle)
+        away = 2.0 ** np.arange(-50, 70)
+        edges = np.add.outer([*turns, low], np.append(-away, away))
+        edges = np.unique(np.clip(edges, begin, end))
+        x, weights = leggauss(16)
+        to_the_end = np.array([-Legendre.basis(k).integ(lbnd=1)(x) for k in range(16)]).T
+        to_the_end = to_the_end @ np.linalg.inv(legvander(x, 15))
+        half = np.diff(edges) / 2
+        s = edges[:-1] + half + half * x[:, None]
+        each, per_s = forget(s)
+        panels = half * (weights @ per_s)
+        beyond = np.append(panels[::-1].cumsum()[::-1], 0)
+        left = beyond[1:] + half * np.maximum(to_the_end @ per_s, 0)
+        # each / 2: a term has what comes after its generation as its weight, s is in the middle
+        log_terms = np.log(half * weights[:, None]) + each / 2 - log_n - (b - 1) * s - left
+        tail = np.logaddexp.reduce(log_terms, axis=None)
+        return np.minimum(0.0, np.logaddexp(tail, log_rho - beyond[0]))
 
 
 def tracking(plan):
@@ -240,13 +274,15 @@ def dirichlet(p, alpha, n):
     ----------
     p : (K,) probabilities, all above 0, K at least 2
     alpha : float in (0, 1]
-        Real share, constant.
+        Real share, constant; theta p_k must be at least 1e-150.
     n : int, at least 2
         Sample size, constant.
 
     Returns
     -------
     scipy.stats.dirichlet, frozen
+        Where theta p_k is small draw with ``rvs(size, np.random.default_rng(seed))``: the older
+        generator, which a bare seed gives, then returns nan.
 
     Raises
     ------
@@ -270,7 +306,13 @@ def dirichlet(p, alpha, n):
     n, alpha = _check.whole("n", n, least=2), _check.number("alpha", alpha, above=0)
     if alpha > 1:
         raise ValueError(f"alpha must lie in (0, 1], found {alpha}")
-    return scipy_dirichlet((n - 1) * alpha * (2 - alpha) * p)
+    counts = (n - 1) * alpha * (2 - alpha) * p
+    if counts.min() < 1e-150:  # below it scipy's moments underflow
+        raise ValueError(
+            f"p and alpha must make (n - 1) alpha (2 - alpha) p_k at least 1e-150, found "
+            f"{counts.min()} with alpha = {alpha}"
+        )
+    return scipy_dirichlet(counts)
 
 
 def extinction(m, t):

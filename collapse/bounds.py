@@ -239,6 +239,7 @@ def kl(p, plan, *, add=1.0):
     where theta_k < p_k / 2, with e = K add / (n_t + K add). That happens where phat_k is below
     p_k - x_k, x_k = (p_k / 2 + e / K - e p_k) / (1 - e): with a chance of at most
     exp(-x_k^2 / (2 p_k V_t)). As n grows E KL is near (K - 1) rho_t / 2, the bound 1.55 times that.
+    Never above sum_k p_k log(p_k K / e), positive terms only, whatever phat_t is.
 
     Parameters
     ----------
@@ -274,12 +275,13 @@ def kl(p, plan, *, add=1.0):
     for t, n in enumerate(plan.n.tolist()):
         e, own = K * add / (n + K * add), n / (n + K * add)  # own is 1 - e
         close = own**2 * p * (1 - p) * rho[t] + (e * (p - 1 / K)) ** 2
-        gap = np.maximum(p / 2 + e * (1 / K - p), 0.0) / own  # theta < p / 2 iff phat < p - gap
-        with np.errstate(under="ignore"):
-            far = np.where(gap > p, 0.0, np.exp(-np.minimum(gap, p) * (gap / p) / (2 * v[t])))
         worst = p * np.maximum(np.log(p) + np.log(K) - np.log(e), 0.0)
+        gap = np.maximum(p / 2 + e * (1 / K - p), 0.0) / own  # theta < p / 2 iff phat < p - gap
         unseen = e * (K - count.sum()) / K
-        total[t] = count @ ((4 * np.log(2) - 2) * close / p + worst * far) + unseen
+        with np.errstate(under="ignore", over="ignore"):
+            far = np.where(gap > p, 0.0, np.exp(-np.minimum(gap, p) * (gap / p) / (2 * v[t])))
+            most = count @ ((4 * np.log(2) - 2) * close / p + worst * far) + unseen
+        total[t] = min(most, count @ worst)
     return total
 
 
@@ -293,4 +295,5 @@ def _log_odds(delta):
 
 def _radius(log_odds, plan, spread):
     spread = _check.number("spread", spread, above=0)
-    return spread * np.sqrt(variance(plan) * log_odds / 2)
+    with np.errstate(over="ignore"):  # inf: no bound that float64 can hold
+        return spread * np.sqrt(variance(plan) * log_odds / 2)

@@ -77,8 +77,9 @@ def allocate(total, alpha, generations, *, of="all"):
     P = np.exp(np.append(ahead[1:], 0.0))
     best = P / np.sqrt(cost)
     continuous = total * best / (cost @ best)
-    n = _whole(P, cost, total)
-    if max(total, n.max()) > 2**52:  # below it sums of sizes are exact
+    with np.errstate(over="ignore", invalid="ignore"):  # too large a size is refused below
+        n = _whole(P, cost, total)
+    if not (total <= 2**52 and n.max() <= 2**52):  # below it sums of sizes are exact
         raise ValueError(
             f"total must be at most 2**52, and so must all sizes, found {total} and a size of "
             f"{n.max():.3g}"

@@ -1,5 +1,6 @@
 """The loop, for every scheme and every model: one generator, `iterate`, and its consumer."""
 
+import pickle
 from dataclasses import dataclass
 
 import joblib
@@ -39,7 +40,12 @@ def iterate(model, target, plan, *, replications=1, rng=None):
     model
         A model: `sample`, `pool`, `fit` (see `collapse.models`).
     target : (K,) array of parameters, or anything with ``sample(n, rng) -> data``
-        What real samples are drawn from.
+        What real samples are drawn from: by the law of the class that defines `parameters`,
+        whatever a subclass does to writing. `sample` must be a function of its arguments, which
+        is checked by drawing twice; a target with a state offers ``start(R, rng)`` in its place,
+        called once for R replications, which returns something with `sample`. A target that
+        changes with t: a list of T + 1 targets (what the model takes as one target stays one), or
+        a function of t without `sample`, called once for each t = 0..T.
     plan : Plan
     replications : int
         Independent runs side by side, R, at least 1.
@@ -68,30 +74,42 @@ def iterate(model, target, plan, *, replications=1, rng=None):
     1 [[0.75, 0.25]]
     2 [[0.5, 0.5]]
     """
-    target = _target(model, target)
     _check_plan(model, plan)
+    known, _ = _targets(model, target, plan)
     R = _check.whole("replications", replications)
-    loop = generations(model, target, plan, R, _check.generator(rng))
+    loop = generations(model, known, plan, R, _check.generator(rng))
     return ((t, theta) for t, theta, _ in loop)
 
 
-def generations(model, target, plan, R, rng, start=None):
-    """Yield (t, theta, data); go on from such a `start`, where real data are fresh."""
+def generations(model, targets, plan, R, rng, start=None):
+    """Yield (t, theta, data); go on from such a `start`, where real data are fresh.
+
+    `targets` has what real samples are drawn from at t = 0..T.
+    """
+    each = {id(target): target for target in targets}
+    probes = {key: _probe(target, plan) for key, target in each.items()}
+    live = {
+        key: target.start(R, rng) if callable(getattr(target, "start", None)) else target
+        for key, target in each.items()
+    }
+    targets = [live[id(target)] for target in targets]
     if start is None:
-        data = target.sample(np.full(R, plan.n[0]), rng)
+        data = targets[0].sample(np.full(R, plan.n[0]), rng)
         start = 0, _fit(model, data, R), data
         yield start  # trained on all its data, also where later ones are subsampled
     done, theta, data = start
     if plan.real == "fixed":
-        target = At(model, model.empirical(data))
+        targets = [At(model, model.empirical(data), "empirical")] * plan.n.size
     for t in range(done + 1, plan.n.size):
-        batch = _batch(model, target, plan, t, theta, R, rng)
+        batch = _batch(model, targets[t], plan, t, theta, R, rng)
         # a gain of 1 forgets the past, unless a filtered batch may turn out empty
         keeps = plan.gain[t] < 1 or plan.real_weight is not None
         data = model.pool(data, batch, plan.gain[t] * (batch.size > 0)) if keeps else batch
         used = model.subsample(data, np.full(R, plan.n[t]), rng) if plan.subsample else data
         theta = _fit(model, used, R, previous=theta)
         yield t, theta, data
+    for key, target in each.items():
+        _check_stateless(target, plan, before=probes[key])
 
 
 def _fit(model, data, R, previous=None):
@@ -112,6 +130,7 @@ def _batch(model, target, plan, t, theta, R, rng):
     n, alpha = plan.n[t], plan.alpha[t]
     labelled = plan.real_weight is not None
     fast = isinstance(target, At) and hasattr(model, "sample_mixture")
+    fast = fast and getattr(model.sample, "__func__", None) is target.law()[0]  # not overridden
     if fast and plan.mixing == "iid" and not labelled:
         return model.sample_mixture(theta, target.theta, alpha, n, rng)
     if plan.mixing == "iid":
@@ -133,6 +152,7 @@ def simulate(
     model
         A model: `sample`, `pool`, `fit` (see `collapse.models`).
     target : (K,) array of parameters, or anything with ``sample(n, rng) -> data``
+        Also one that changes with t or has a state: see `iterate`.
     plan : Plan
     replications : int
         R, at least 1. They run in batches of fixed size: memory is bounded, and the numbers do
@@ -140,7 +160,8 @@ def simulate(
     rng : None, seed or numpy.random.Generator
     record : dict of str to function, optional
         Each function takes theta (R, ...) and returns (R,) numbers. By default what the model
-        names for an array target; for `Categorical` ``{"l2": squared distance to the target}``.
+        names for an array target; for `Categorical` ``{"l2": squared distance to the target}``,
+        to that of generation t where it changes.
     n_jobs : int
         Worker processes, through joblib; -1 uses every core.
     progress : bool, optional
@@ -166,10 +187,11 @@ def simulate(
     >>> bool(abs(result.mean["l2"] / l2_risk(p, plan) - 1).max() < 0.1)
     True
     """
-    known = _target(model, target)
     _check_plan(model, plan)
+    targets, given = _targets(model, target, plan)
+    known = targets[0]
     R = _check.whole("replications", replications)
-    record = _check_record(model, target, known, record)
+    record = _check_record(model, given, targets, record)
     jobs = _check.whole("n_jobs", n_jobs, least=-4096)
     if jobs == 0 or jobs > 4096:
         raise ValueError(f"n_jobs must be 1 to 4096, or -1 for every core, found {jobs}")
@@ -187,7 +209,7 @@ def simulate(
         batch = max(1, min(BATCH, BATCH_FLOATS // floats))
     sizes = [min(batch, R - start) for start in range(0, R, batch)]
     children = rng.spawn(len(sizes))
-    runs = [(model, known, plan, record, *pair) for pair in zip(sizes, children, strict=True)]
+    runs = [(model, targets, plan, record, *pair) for pair in zip(sizes, children, strict=True)]
     hidden = None if progress is None else not progress  # None: hidden unless on a terminal
     steps = plan.n.size
     delay = 0 if progress else 1  # seconds; asked for, the bar comes at once
@@ -200,15 +222,15 @@ def simulate(
             for part in joblib.Parallel(n_jobs=jobs, return_as="generator")(work):
                 parts.append(part)
                 bar.update(steps)
-    values = {name: np.concatenate([part[name] for part in parts], axis=1) for name in record}
+    values = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
     return Result(plan, values, seed_of(rng, len(sizes)))
 
 
-def _record(model, target, plan, record, R, rng, tick=None):
+def _record(model, targets, plan, record, R, rng, tick=None):
     """One batch of replications: dict of str to (T+1, R)."""
-    values = {name: np.empty((plan.n.size, R)) for name in record}
-    for t, theta, _ in generations(model, target, plan, R, rng):
-        for name, statistic in record.items():
+    values = {name: np.empty((plan.n.size, R)) for name in record[0]}
+    for t, theta, _ in generations(model, targets, plan, R, rng):
+        for name, statistic in record[t % len(record)].items():
             value = statistic(theta)
             value = None if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
             if value is None:
@@ -228,11 +250,51 @@ def _record(model, target, plan, record, R, rng, tick=None):
     return values
 
 
+def _targets(model, target, plan):
+    """What real samples are drawn from at t = 0..T, and the target, or T + 1 of them."""
+    size = plan.n.size
+
+    def made(target):
+        try:
+            return _target(model, target), None
+        except (TypeError, ValueError) as error:
+            return None, error
+
+    methods = [callable(getattr(target, name, None)) for name in ("sample", "start")]
+    changes = callable(target) and not isinstance(target, type) and not any(methods)
+    if changes:
+        try:
+            given = [target(t) for t in range(size)]
+        except TypeError as error:
+            raise TypeError(f"target must be a function of t alone: {error}") from error
+    else:
+        known, error = made(target)
+        if error is None:
+            _check_stateless(known, plan)
+            return [known] * size, [target]
+        given = list(target) if isinstance(target, (list, tuple)) or np.ndim(target) else []
+    targets, errors = zip(*map(made, given), strict=True) if given else ((), ())
+    if not changes and all(errors):  # it was meant as one target
+        raise error
+    if len(given) != size:
+        raise ValueError(
+            f"{error}; nor one for each generation: T + 1 = {size}, found {len(given)} targets"
+        )
+    for t, error in enumerate(errors):
+        if error is not None:
+            raise type(error)(f"target of generation {t}: {error}") from error
+    for known in {id(known): known for known in targets}.values():
+        _check_stateless(known, plan)
+    return list(targets), given
+
+
 def _target(model, target):
+    """What real samples are drawn from where this is the target."""
     for method in ("sample", "pool", "fit"):
         if isinstance(model, type) or not callable(getattr(model, method, None)):
             raise TypeError(f"model must have methods sample, pool and fit, found {model!r}")
-    if callable(getattr(target, "sample", None)) and not isinstance(target, type):
+    methods = (getattr(target, name, None) for name in ("sample", "start"))
+    if any(map(callable, methods)) and not isinstance(target, type):
         return target
     if isinstance(target, Rows):
         if not hasattr(model, "collect"):
@@ -246,6 +308,28 @@ def _target(model, target):
     return At.one(model, model.parameters(target))
 
 
+def _probe(target, plan):
+    """A digest of one draw from a fixed seed; None of a target that starts anew or is ours."""
+    if isinstance(target, (At, Drawn)) or callable(getattr(target, "start", None)):
+        return None
+    data = target.sample(np.minimum(plan.n[:1], 100), np.random.default_rng(0))
+    try:
+        return joblib.hash(data)
+    except (pickle.PicklingError, TypeError, AttributeError):
+        return None  # of data that cannot be pickled nothing is known
+
+
+def _check_stateless(target, plan, before=None):
+    probe = _probe(target, plan)
+    if probe != (before or _probe(target, plan)):
+        raise ValueError(
+            "target must have a sample(n, rng) that is a function of n and rng: two draws from "
+            "equal generators differ. Give a target that changes with t as a list of T + 1 "
+            "targets or a function of t, one with a state as start(R, rng) (see collapse.iterate); "
+            f"found {target!r}"
+        )
+
+
 def _check_plan(model, plan):
     as_plan(plan)
     if plan.real == "fixed" and not hasattr(model, "empirical"):
@@ -254,14 +338,16 @@ def _check_plan(model, plan):
         raise TypeError(f"model needs a method subsample for this plan, found {model!r}")
 
 
-def _check_record(model, target, known, record):
+def _check_record(model, given, targets, record):
+    """Statistics for every generation: one dict, or T + 1 of them."""
     if record is None:
-        if known is target or isinstance(known, Drawn) or not hasattr(model, "default_record"):
+        own = (x is y or isinstance(y, Drawn) for x, y in zip(given, targets, strict=False))
+        if any(own) or not hasattr(model, "default_record"):
             raise ValueError("record must be given, this model and target have no default")
-        return model.default_record(target)
+        return [model.default_record(target) for target in given]
     if not hasattr(record, "items") or not record:
         raise TypeError(f"record must be a dict of str to function, not empty, found {record!r}")
     for name, statistic in record.items():
         if not isinstance(name, str) or not callable(statistic):
             raise TypeError(f"record must map names to functions, found {name!r}: {statistic!r}")
-    return dict(record)
+    return [dict(record)]

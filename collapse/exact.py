@@ -80,7 +80,7 @@ def inflation(plan, *, v2=-1.0):
         rho = rest + (1 - rest) * rho
     if plan.real == "fixed":  # B8: the same recursion for the error around generation 0's sample
         rho = start + (1 - start) * rho
-    return rho
+    return np.minimum(rho, 1.0) if v2 == -1 else rho  # 1 is exceeded by rounding only
 
 
 def effective_sample_size(plan):
@@ -367,18 +367,21 @@ def token_law(p_k, plan):
     p_k : float in [0, 1]
         The token's probability in the target.
     plan : Plan
-        As in `founders`; n_t at most 4096. Time grows with T n^2 if n_t and alpha_t are constant;
+        As in `founders`, with any n_t. Time grows with T n^2 if n_t and alpha_t are constant;
         where they change, a generation with n = 1000 takes about 0.3 s.
 
     Yields
     ------
     (n_t + 1,) float64
-        P(the token is seen x times among the n_t samples of generation t), t = 0..T.
+        P(the token is seen x times among the n_t samples of generation t), t = 0..T. Where an n_t
+        is above 4096 laws end where what is left is below 10^-10 / (T + 1): they may be shorter
+        than n_t + 1, and sum to 1 minus the lost mass, in all at most 10^-10.
 
     Raises
     ------
     TypeError, ValueError
-        As in `founders`, at the call.
+        As in `founders`, at the call; when a law above 4096 needs more than 4096 counts, once it
+        does, naming the approximation (`collapse.asymptotics.extinction`).
 
     Source: Claim E3.
 
@@ -391,8 +394,28 @@ def token_law(p_k, plan):
     p_k = _check.number("p_k", p_k)
     if not 0 <= p_k <= 1:
         raise ValueError(f"p_k must lie in [0, 1], found {p_k}")
-    _lineage(plan)
-    return _token_laws(p_k, plan)
+    as_forgetful(plan)
+    return _token_laws(p_k, plan) if plan.n.max() <= LARGEST else _cut_laws(p_k, plan)
+
+
+def _cut_laws(p_k, plan, lost=1e-10):
+    from scipy.stats import binom  # slow to import
+
+    lost, law = lost / plan.n.size, np.ones(1)  # before generation 0: q is p_k whatever the state
+    for n, alpha, before in zip(plan.n, plan.alpha, [1, *plan.n[:-1]], strict=True):
+        q = np.minimum(alpha * p_k + (1 - alpha) * np.arange(law.size) / before, 1.0)
+        end = min(int(binom.isf(lost / 2, n, q[-1])) + 1, 2 * LARGEST)
+        wide = law @ binom.sf(end - 1, n, q) > lost / 2
+        law = law @ binom.pmf(np.arange(end), n, q[:, None])
+        law = law[: law.size - np.searchsorted(np.cumsum(law[::-1]), lost / 2)]
+        if wide or law.size > LARGEST:
+            raise ValueError(
+                f"n must be small enough for the counts of the token to stay below {LARGEST}, "
+                f"found n up to {plan.n.max()} for p_k = {p_k:g}: use "
+                "collapse.asymptotics.extinction for the chance that it is gone"
+            )
+        law.setflags(write=False)
+        yield law
 
 
 def _token_laws(p_k, plan):
@@ -682,6 +705,6 @@ def _mean_inverse_count(n, alpha):
             end = np.minimum(L, 40.0)
             y = end * (nodes + 1) / 2
             integrand = np.exp(-y) * np.expm1(y - L) / np.expm1((y - L) / m)
-        mean = (integrand @ weights) * (end / 2 / m)[:, 0]
+            mean = (integrand @ weights) * (end / 2 / m)[:, 0]
         values[start : start + 8192] = np.where(L[:, 0] > 1e-12, mean, L[:, 0])
     return np.repeat(values, np.diff(np.append(first, n.size)))

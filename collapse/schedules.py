@@ -45,11 +45,11 @@ def power(scale, exponent, *, maximum=np.inf):
     """
     scale = _check.number("scale", scale, above=0)
     exponent = _check.number("exponent", exponent)
-    return _capped(lambda t: scale * max(t, 1) ** exponent, maximum)
+    return _capped(lambda t: scale * float(max(t, 1)) ** exponent, maximum)
 
 
 def geometric(start, ratio, *, maximum=np.inf):
-    """The schedule t -> min(maximum, start * ratio**t).
+    """The schedule t -> min(maximum, start * ratio ** float(t)).
 
     Parameters
     ----------
@@ -79,11 +79,12 @@ def geometric(start, ratio, *, maximum=np.inf):
     """
     start = _check.number("start", start, above=0)
     ratio = _check.number("ratio", ratio, above=0)
-    return _capped(lambda t: start * ratio**t, maximum)
+    return _capped(lambda t: start * ratio ** float(t), maximum)
 
 
 def _capped(function, maximum):
-    if not (np.ndim(maximum) == 0 and maximum == np.inf):
+    cap = _check.real_array("maximum", maximum, finite=False)
+    if cap.ndim or cap != np.inf:
         maximum = _check.number("maximum", maximum, above=0)
 
     def schedule(t):

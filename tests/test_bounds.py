@@ -203,3 +203,51 @@ def test_extremes_stay_finite_and_right():
     assert exact.inflation(c.subsampled(10**8, 1000, alpha=1e-12))[-1] * 10**8 == pytest.approx(
         np.pi**2 / 2 - 2, rel=1e-2
     )
+
+
+@pytest.mark.filterwarnings("error")
+def test_every_theory_function_at_extreme_but_valid_arguments():
+    """A number, or a refusal that names its argument: never a warning or nan."""
+    points = {"mass": [1.0], "mass, 0": [1.0, 0.0], "rare": [1.0, 1e-300], "rarest": [1.0, 5e-324]}
+    tiny = 5e-324
+    for alpha in (0.0, tiny, 1e-300, 0.5, 1 - 2**-53, 1.0):
+        for n in (1, 2, 2**53):
+            plan = c.mixture(n, alpha, 1)
+            found = [bounds.variance(plan), *c.asymptotics.tracking(plan)[::2]]
+            found += [c.asymptotics.founders(plan)]
+            if alpha == 0:
+                found += [bounds.distinct(plan)]
+            for x in (tiny, 1e-300, 1.0, 1e308):
+                found += [bounds.deviation(x, plan, spread=y) for y in (tiny, 1.0, 1e308)]
+            for x in (tiny, 0.5, 1 - 2**-53):
+                for f in (bounds.radius, bounds.radius_anytime):
+                    found += [f(x, plan, spread=y) for y in (tiny, 1.0, 1e308)]
+            for p in points.values():
+                found += [bounds.l1(p, plan), *c.asymptotics.gaussian(p, plan)]
+                found += [c.asymptotics.coverage(p, plan)]
+                for add in (1e-15, 1.0, 2**53):
+                    kl, K, p_k = bounds.kl(p, plan, add=add), len(p), np.array(p)
+                    seen = p_k[p_k > 0] * np.log(p_k[p_k > 0] * (n + K * add) / add)
+                    assert (kl <= np.maximum(seen, 0).sum() * (1 + 1e-9)).all()
+                    found += [kl]
+            assert not any(np.isnan(x).any() for x in found)
+    for m in (0, tiny, 1e308):
+        assert 0 <= c.asymptotics.extinction(m, 2**53) <= 1
+    assert c.asymptotics.forgetting_time(tiny, tiny) >= 1
+    for share in ([0.5, 0.5], [1 - 1e-9, 1e-9], [1.0, 1e-140]):
+        for n in (2, 2**53):
+            law = c.asymptotics.dirichlet(share, 1e-8, n)
+            assert np.isfinite([law.mean(), law.var(), *law.cov()]).all()
+            draws = law.rvs(100, np.random.default_rng(1))
+            np.testing.assert_allclose(draws.sum(axis=1), 1, rtol=1e-12)
+    for alpha in (tiny, 1e-300):
+        with pytest.raises(ValueError, match=r"p and alpha must .* at least 1e-150"):
+            c.asymptotics.dirichlet([0.5, 0.5], alpha, 2)
+        with pytest.raises(ValueError, match="total must be at most 2"):
+            c.design.allocate(2, alpha, 1, of="real")
+    for maximum in (complex("inf"), np.ma.masked_array(np.inf, mask=True), "inf", None):
+        for make in (lambda m: c.power(1, 1, maximum=m), lambda m: c.geometric(1, 2, maximum=m)):
+            with pytest.raises(TypeError, match="maximum must be real numbers"):
+                make(maximum)
+    for make in (lambda: c.power(1, 400), lambda: c.geometric(1, 2.0)):
+        assert make()(np.int64(2000)) == np.inf and c.power(1, 1, maximum=np.inf)(np.int64(3)) == 3

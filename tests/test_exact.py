@@ -355,3 +355,36 @@ def test_sizes_of_the_web_stay_finite():
     # t alpha << 1: every generation adds 1/n, give or take 2 t alpha
     assert rho[-1] == pytest.approx(1001e-15, rel=1e-8)
     assert exact.effective_sample_size(plan)[-1] == pytest.approx(1 / rho[-1])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.2])
+def test_token_laws_that_are_cut_are_those_that_are_not(alpha, monkeypatch):
+    plan = c.mixture([300, 200, 400, 300], alpha, 3)
+    whole = list(exact.token_law(0.01, plan))
+    monkeypatch.setattr(exact, "LARGEST", 150)
+    for law, cut in zip(whole, exact.token_law(0.01, plan), strict=True):
+        assert cut.size < law.size
+        np.testing.assert_allclose(cut, law[: cut.size], atol=1e-10)
+        assert 0 <= 1 - cut.sum() < 1e-10
+
+
+def test_token_law_of_large_samples():
+    """p = .001, n = 10^4: 1 - q_t; and the message that names the way out."""
+    gone = [law[0] for law in exact.token_law(0.001, c.replace(10_000, 50))]
+    wanted = {0: 0.99995, 9: 0.82155, 10: 0.79469, 49: 0.31902, 50: 0.31405}
+    for t, value in wanted.items():
+        assert abs(1 - gone[t] - value) < 6e-6
+    with pytest.raises(ValueError, match=r"asymptotics\.extinction"):
+        list(exact.token_law(0.5, c.replace(100_000, 2)))
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [c.filtered(1, 1, 1000), c.filtered(10**6, 5e-324, 50), c.filtered(2**53, 1e-300, 5),
+     c.filtered(1, 5e-324, 5), c.mixture(2**53, 5e-324, 5), c.anchored(1, 0.5, 50),
+     c.subsampled(1, 50), c.accumulate(2**40, 50)],
+    ids=repr,
+)  # fmt: skip
+def test_inflation_at_the_extremes(plan, recwarn):
+    rho = exact.inflation(plan)
+    assert ((rho > 0) & (rho <= 1)).all() and len(recwarn) == 0

@@ -400,3 +400,22 @@ def test_errors_name_what_is_wrong():
         model.fit(data._replace(x=line))
     with pytest.raises(ValueError, match=r"x must have shape \(M, 2\), found \(3,\)"):
         model.log_density(theta, [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize("d", [1, 20])
+def test_a_dead_component_has_no_say(d):
+    """Weight exactly 0, and every measure as without it; at d = 20 it was 3e14."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((1, 2000, d))
+    far = np.full((2, d), 1e3) * [[0.0], [1.0]]
+    model = c.GaussianMixture(2, start=([0.5, 0.5], far, [np.eye(d)] * 2), floor=1e-6, steps=30)
+    theta = model.fit(model.collect(x, np.array([x.shape[1]])))
+    assert theta.weight.tolist() == [[1.0, 0.0]]
+    truth = ([0.5, 0.5], np.zeros((2, d)), [np.eye(d)] * 2)
+    both = model.default_record(truth)["ise"](theta)
+    alone = c.GaussianMixture(1).default_record(([1.0], np.zeros((1, d)), [np.eye(d)]))["ise"](
+        type(theta)(*(array[:, :1] for array in theta))
+    )
+    np.testing.assert_allclose(both, alone, rtol=1e-6, atol=1e-300)
+    assert np.isfinite(model.sample(theta, np.array([50]), rng).x).all()
+    assert np.isfinite(model.log_density(theta, x[0][:3])).all()

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -266,7 +267,7 @@ def test_real_documents_are_fresh_and_never_held_out():
     corpus = experiment.read(300, 24, held_out=50, rng=1)
     model, R = GPT(Config(300, context=24)), 3
     plan = c.mixture(40, 0.5, 4, mixing="stratified")
-    target = experiment.Fresh(model, corpus, plan, R, np.random.default_rng(2))
+    target = experiment.Fresh(model, corpus, plan).start(R, np.random.default_rng(2))
     seen = [[] for _ in range(R)]
     for n in ([40, 40, 40], [20, 5, 20], [20, 20, 0]):
         data = target.sample(np.array(n), np.random.default_rng(3))
@@ -281,6 +282,39 @@ def test_real_documents_are_fresh_and_never_held_out():
     parts = (corpus.train, corpus.validation, corpus.held_out)
     texts = [corpus.decode(row) for rows in parts for row in rows]
     assert len(texts) > 1000 and len(set(texts)) == len(texts)  # no document is in two parts
+
+
+def test_near_duplicates_are_counted():
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    train = ["Open the file, now!", " ".join(words), "a b c d e f"]
+    held = ["open THE file 3 now", " ".join([*words[:7], "x"]), "one two", "f e d c b a",
+            " ".join([*words[:5], "x", "y", "z"]), ""]  # fmt: skip
+
+    class Texts:
+        decode = staticmethod(lambda text: text)
+
+    Texts.train, Texts.held_out = train, held
+    assert experiment.near_duplicates(Texts).tolist() == [True, True, *[False] * 4]
+
+
+def test_documents_start_anew_in_every_batch(monkeypatch):
+    """simulate gives the same for every n_jobs; a started target keeps to its replications."""
+    corpus = experiment.read(300, 24, held_out=50, rng=1)
+    model = GPT(Config(300, context=24, width=16, epochs=1))
+    plan = c.mixture(8, 0.5, 2, mixing="stratified")
+    target = experiment.Fresh(model, corpus, plan)
+    started = target.start(2, np.random.default_rng(1))
+    assert started.start(2, None) is started
+    with pytest.raises(ValueError, match="replications must be the 2 started, found 3"):
+        started.start(3, None)
+    monkeypatch.setattr(c.engine, "BATCH", 2)
+    record = {"norm": lambda theta: np.asarray(theta.token, dtype=float).std(axis=(1, 2))}
+    one, two = (
+        c.simulate(model, target, plan, replications=4, rng=5, record=record, n_jobs=jobs)
+        for jobs in (1, 2)
+    )
+    np.testing.assert_array_equal(one.values["norm"], two.values["norm"])
+    assert len(set(one.values["norm"][0])) == 4
 
 
 def test_the_end_mark_cannot_be_written_in_a_text(tmp_path):
@@ -362,7 +396,7 @@ def test_fresh_documents_run_out():
     corpus = experiment.read(300, 24, held_out=50, rng=1)
     model, there = GPT(Config(300, context=24)), len(corpus.train)
     rng = np.random.default_rng(2)
-    target = experiment.Fresh(model, corpus, c.replace(40, 1), 1, rng)
+    target = experiment.Fresh(model, corpus, c.replace(40, 1)).start(1, rng)
     target.sample(np.array([there - 1]), rng)
     with pytest.raises(ValueError, match="without fresh documents"):
         target.sample(np.array([2]), rng)
@@ -382,6 +416,15 @@ def test_places(whole, tmp_path):
         experiment.run("tiny", TINY, tmp_path / "a.txt", quiet=True)
     with pytest.raises(FileNotFoundError, match="folder that exists"):
         experiment.run("tiny", TINY, tmp_path / "no" / "a.json", quiet=True)
+    for bad in ("", tmp_path, f"{tmp_path}/", "/dev/null"):
+        with pytest.raises(ValueError, match=r"must be a \.json file, such as .*results\.json"):
+            experiment.run("tiny", TINY, bad, quiet=True)
+    for k, end in enumerate(("json", "checkpoint.npz", "json.part", "checkpoint.npz.part")):
+        for make in (os.mkfifo, os.mkdir):
+            make(tmp_path / f"odd{k}{make.__name__}.{end}")
+            with pytest.raises(ValueError, match=r"give another --out|such as"):
+                out = tmp_path / f"odd{k}{make.__name__}.json"
+                experiment.run("tiny", TINY, out, resume=True, quiet=True)
     (tmp_path / "b.checkpoint.npz").write_bytes(b"")
     with pytest.raises(FileExistsError, match="--resume"):
         experiment.run("tiny", TINY, tmp_path / "b.json", quiet=True)
@@ -411,6 +454,42 @@ def test_another_run_is_not_resumed(tmp_path):
         assert kept.read_bytes() == bad
 
 
+def test_every_damaged_bit_is_seen(tmp_path):
+    """500 of the file's bits, one at a time, in its head, its directory and anywhere."""
+    out = tmp_path / "a.json"
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run("tiny", TINY, out, stop_after=1, quiet=True)
+    kept = out.with_suffix(".checkpoint.npz")
+    good, rng = kept.read_bytes(), np.random.default_rng(8)
+    corpus = experiment.read(TINY.vocabulary, TINY.context, rng=[2026, 0])
+    model, plan = GPT(TINY), experiment.plans(32, 2)["replace"]
+    target = experiment.Fresh(model, corpus, plan).start(2, rng)
+    loops = [("replace", plan, target, np.random.default_rng(1))]
+
+    def load():
+        place = experiment.Checkpoint(out, True)
+        place.what = {}
+        return place.load(model, loops)
+
+    assert load()[1][0] == 0 and (target.used == 32).all()
+    size = 8 * len(good)
+    places = [range(0, 800, 8), range(size - 4000, size, 20), rng.integers(size, size=200)]
+    for bit in np.concatenate(places):
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        kept.write_bytes(bad)
+        with pytest.raises(ValueError, match=r"a\.checkpoint\.npz must be .* damaged: put back"):
+            load()
+
+
+def test_a_killed_run_leaves_no_draft(tmp_path):
+    for name in ("a.checkpoint.npz.part", "a.json.part"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / "a.probe").write_bytes(b"a file of the reader")
+    experiment.run("tiny", replace(TINY, settings=("replace",)), tmp_path / "a.json", quiet=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"a.json", "a.probe"}
+
+
 def test_a_changed_text_is_not_resumed(tmp_path):
     folder, out = tmp_path / "text", tmp_path / "a.json"
     folder.mkdir()
@@ -430,11 +509,15 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
         experiment.run("tiny", TINY, out, stop_after=1, quiet=True)
     kept = out.with_suffix(".checkpoint.npz").read_bytes()
 
-    def full(file, **arrays):
-        file.write(b"half a check")
-        raise OSError(errno.ENOSPC, "No space left on device")
+    fsync, calls = os.fsync, []
 
-    monkeypatch.setattr(experiment.np, "savez", full)
+    def full(file):
+        calls.append(file)
+        if len(calls) == 2:  # the first is the trial before training
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(file)
+
+    monkeypatch.setattr(experiment.os, "fsync", full)
     with pytest.raises(OSError, match=r"No space left on device.*as it was, go on with --resume"):
         experiment.run("tiny", TINY, out, resume=True, quiet=True)
     assert out.with_suffix(".checkpoint.npz").read_bytes() == kept

@@ -672,3 +672,37 @@ def test_errors_of_files(tmp_path):
     (tmp_path / "short.txt").write_text("two words")
     with pytest.raises(ValueError, match=r"files must contain paragraphs .*short\.txt"):
         targets.text(tmp_path / "short.txt")
+
+
+def test_words_that_can_still_be_reached():
+    """Against a walk through the model context by context; a kept row nobody reaches is no word."""
+    text = targets.Text(
+        ("<end>", *"abcdefgh"),
+        [1, 2, 0, 2, 3, 0, 4, 5, 6, 0, 1, 7, 0, 8, 4, 1, 0, 3, 3, 2, 0], "made up",
+    )  # fmt: skip
+
+    def walk(model, theta, r):
+        todo, seen, words = [(0,) * model.order], set(), set()
+        while todo:
+            context = todo.pop()
+            if context not in seen:
+                seen.add(context)
+                row = model.rows(theta, list(context))[r]
+                words |= set(np.flatnonzero(row)) - {0}
+                todo += [(*context[1:], k) for k in np.flatnonzero(row) if k]
+        return len(words)
+
+    fewer = 0
+    for model in (c.NextToken(), c.NextToken(2), c.NextToken(2, unseen="backoff"),
+                  c.NextToken(2, unseen="uniform", unit="tokens")):  # fmt: skip
+        for _, theta in c.iterate(model, text, c.replace(6, 5), replications=8, rng=3):
+            found = model.words(theta).tolist()
+            assert found == [walk(model, theta, r) for r in range(8)]
+            if model == c.NextToken():
+                kept = [
+                    np.unique(theta.key[theta.key // theta.space.size == r] % 9) for r in range(8)
+                ]
+                fewer += sum(np.count_nonzero(k) for k in kept) - sum(found)
+    assert fewer > 0  # counting every row that is kept says too much
+    run = c.simulate(c.NextToken(), text, c.replace(6, 5), replications=8, rng=3)
+    assert (run.values["vocabulary"] <= 1).all() and (np.diff(run.mean["vocabulary"]) < 0).any()

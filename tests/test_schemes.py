@@ -1,5 +1,7 @@
 """Claims C2, C3, C7, F7, G1, G3: what keeping data, and knowing more, is worth."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -37,6 +39,36 @@ def test_C2_limit():
 def test_C2_never_more_than_doubles(n):
     rho = exact.inflation(c.accumulate(n, len(n) - 1))
     assert (rho <= (2 / n[0] - 1 / np.cumsum(n)) * (1 + 1e-9)).all()
+
+
+sizes_and_shares = st.lists(
+    st.tuples(st.integers(1, 60), st.integers(0, 5)), min_size=2, max_size=12
+)
+
+
+@given(sizes_and_shares)
+def test_C2_sharp_bound_in_rational_arithmetic(schedule):
+    """rho <= 2/(n_0+1) - (n_0-1)/((n_0+1) S_t), equal for batches of one and no fresh data."""
+    (first, _), *rest = schedule
+    for ones in (False, True):
+        rho, pool = Fraction(1, first), first
+        for size, fifths in rest:
+            n, alpha = (1, Fraction(0)) if ones else (size, Fraction(fifths, 5))
+            pool += n
+            w = Fraction(n, pool)
+            noise = Fraction(n, pool**2) * (1 - (1 - alpha) ** 2 * rho)
+            rho = (1 - w * alpha) ** 2 * rho + noise
+            most = Fraction(2, first + 1) - Fraction(first - 1, (first + 1) * pool)
+            assert rho == most if ones else rho <= most
+            assert most <= Fraction(2, first) - Fraction(1, pool)  # what C2 said before
+
+
+@pytest.mark.parametrize("n0", [1, 2, 7, 1000])
+def test_C2_batches_of_one_attain_the_bound(n0):
+    T = 10_000
+    rho = exact.inflation(c.accumulate([n0] + [1] * T, T))
+    most = 2 / (n0 + 1) - (n0 - 1) / ((n0 + 1) * (n0 + np.arange(T + 1.0)))
+    np.testing.assert_allclose(rho, most, rtol=1e-11)
 
 
 def test_C2_two_is_sharp():

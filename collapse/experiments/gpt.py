@@ -9,14 +9,16 @@ interrupted run resumes to the same numbers on the same machine.
 import argparse
 import contextlib
 import hashlib
+import io
 import json
 import os
 import platform
+import re
 import signal
 import sys
 import time
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -41,7 +43,8 @@ except ImportError as error:
     ) from error
 
 __all__ = [
-    "CONFIGS", "Corpus", "Fresh", "Run", "documents_needed", "measure", "plans", "read", "run",
+    "CONFIGS", "Corpus", "Fresh", "Run", "documents_needed", "measure", "near_duplicates", "plans",
+    "read", "run",
 ]  # fmt: skip
 
 END = "<end>"
@@ -164,8 +167,36 @@ def _rows(tokenizer, texts, context):
     return rows
 
 
+def near_duplicates(corpus):
+    """Which held-out documents nearly stand in the training text: (D,) of bool.
+
+    In words alone (no case, digits or punctuation) equal to a training document, or with at least
+    half of their different runs of five words in a single one. They are counted, not removed.
+    """
+    train, held = (
+        [re.findall(r"[^\W\d_]+", corpus.decode(row).casefold()) for row in rows]
+        for rows in (corpus.train, corpus.held_out)
+    )
+    same, holders = set(map(tuple, train)), defaultdict(set)
+    for i, words in enumerate(train):
+        for run in _runs(words):
+            holders[run].add(i)
+
+    def near(words):
+        shared = Counter(i for run in _runs(words) for i in holders.get(run, ()))
+        return tuple(words) in same or 2 * max(shared.values(), default=-1) >= len(_runs(words))
+
+    return np.array([near(words) for words in held])
+
+
+def _runs(words):
+    return set(zip(*(words[k:] for k in range(5)), strict=False))
+
+
 class Fresh:
-    """A target: real documents without replacement, in an order of its own per replication.
+    """A target with a state: real documents without replacement.
+
+    `start(R, rng)` gives every replication an order of its own and returns what has `sample`.
 
     Parameters
     ----------
@@ -173,11 +204,9 @@ class Fresh:
     corpus : Corpus
     plan : Plan
         Refused where it may need more documents than there are.
-    replications : int
-    rng : numpy.random.Generator
     """
 
-    def __init__(self, model, corpus, plan, replications, rng):
+    def __init__(self, model, corpus, plan):
         need, there = documents_needed(plan), len(corpus.train)
         if need > there:
             raise ValueError(
@@ -185,8 +214,23 @@ class Fresh:
                 f"needs {need}: take a smaller n or fewer generations, or give more text"
             )
         self.model, self.rows = model, corpus.train
-        self.order = np.array([rng.permutation(there) for _ in range(replications)])
-        self.used = np.zeros(replications, dtype=np.int64)
+
+    def start(self, R, rng):
+        """The documents of R replications, none of them used yet."""
+        order = np.array([rng.permutation(len(self.rows)) for _ in range(R)])
+        return _Started(self.model, self.rows, order)
+
+
+class _Started:
+    def __init__(self, model, rows, order):
+        self.model, self.rows, self.order = model, rows, order
+        self.used = np.zeros(len(order), dtype=np.int64)
+
+    def start(self, R, rng):
+        """Itself, as an iterator is: so a loop goes on where a checkpoint was made."""
+        if len(self.used) != R:
+            raise ValueError(f"replications must be the {len(self.used)} started, found {R}")
+        return self
 
     def sample(self, n, rng):
         take = self.used[:, None] + np.arange(int(n.max()))
@@ -324,7 +368,7 @@ def run(name, config, out, *, files=None, seed=2026, resume=False, stop_after=No
         No progress.
     """
     seed = _check.whole("seed", seed, least=0)
-    place = Checkpoint(Path(out), resume)
+    place = Checkpoint(out, resume)
     corpus = read(config.vocabulary, config.context, files=files, rng=[seed, 0])
     place.what = {"config": asdict(config), "seed": seed, "text": corpus.digest(), **versions()}
     model = GPT(config)
@@ -332,7 +376,7 @@ def run(name, config, out, *, files=None, seed=2026, resume=False, stop_after=No
     for setting in config.settings:
         plan = plans(config.documents, config.generations)[setting]
         rng = np.random.default_rng([seed, 1])  # every setting starts from the same generation 0
-        loops.append((setting, plan, Fresh(model, corpus, plan, config.splits, rng), rng))
+        loops.append((setting, plan, Fresh(model, corpus, plan).start(config.splits, rng), rng))
     trained = [_trained_on(plan) for _, plan, _, _ in loops]
     per_document = corpus.train.shape[1] - 1  # tokens, padding included: what is computed
     clock = Clock(config.splits * config.epochs * per_document, trained, quiet)
@@ -345,7 +389,7 @@ def run(name, config, out, *, files=None, seed=2026, resume=False, stop_after=No
         record = records[i]["generations"]
         if len(record) > config.generations:
             continue
-        loop = generations(model, target, plan, config.splits, rng, start)
+        loop = generations(model, [target] * plan.n.size, plan, config.splits, rng, start)
         start = None
         for t, theta, data in loop:
             record.append(measure(model, corpus, theta, np.random.default_rng([seed, 2, t])))
@@ -392,6 +436,7 @@ def provenance(corpus, seed, seconds):
             "train": len(corpus.train),
             "validation": len(corpus.validation),
             "held out": len(corpus.held_out),
+            "near duplicates": int(near_duplicates(corpus).sum()),
         },
         "seed": seed,
         "seconds": round(seconds, 1),
@@ -409,13 +454,25 @@ def versions():
 
 
 class Checkpoint:
-    """The state after the last generation, in one file that is whole or not there."""
+    """The state after the last generation, in one file that is whole or not there.
+
+    An .npz archive and, after it, the SHA-256 of its bytes. A draft that a killed process leaves
+    has a fixed name: the next run to the same place writes over it.
+    """
 
     def __init__(self, out, resume):
         self.before, self.began, self.what = 0.0, time.time(), None
+        given, out = out, Path(out)
+        if out.suffix != ".json" or out.is_dir():
+            such = out / "results.json" if out.is_dir() else "results.json"
+            raise ValueError(f"out must be a .json file, such as {such}, found {str(given)!r}")
         self.out, self.file = out, out.with_suffix(".checkpoint.npz")
-        if out.suffix != ".json":
-            raise ValueError(f"out must be a .json file, found {str(out)!r}")
+        for path in (out, self.file, _draft(out), _draft(self.file)):
+            if path.exists() and not path.is_file():
+                raise ValueError(
+                    f"out must leave {path} free, found a folder, pipe or device there: give "
+                    "another --out"
+                )
         if not out.parent.is_dir():
             raise FileNotFoundError(f"out must be in a folder that exists, found {str(out)!r}")
         if out.exists():
@@ -426,8 +483,7 @@ class Checkpoint:
             )
         if resume and not self.file.is_file():
             raise FileNotFoundError(f"resume needs the checkpoint {self.file}, found none")
-        self._write(out.with_suffix(".probe"), lambda file: None)  # before hours of training
-        out.with_suffix(".probe").unlink()
+        self._written(self.file, b"").unlink()  # before hours of training
 
     def seconds(self):
         """Time spent so far, by the runs that were interrupted too."""
@@ -438,23 +494,26 @@ class Checkpoint:
         arrays |= {f"data{k}": field for k, field in enumerate(data)}
         note = {"what": self.what, "records": records, "at": [i, t],
                 "rng": rng.bit_generator.state, "seconds": self.seconds()}  # fmt: skip
-        self._write(
-            self.file,
-            lambda file: np.savez(file, note=json.dumps(note), used=target.used, **arrays),
-        )
+        archive = io.BytesIO()
+        np.savez(archive, note=json.dumps(note), used=target.used, **arrays)
+        content = archive.getvalue()
+        os.replace(self._written(self.file, content + _sha(content)), self.file)
 
     def load(self, model, loops):
         """(records, (t, theta, data) to go on from), with the state of the loop put back."""
         if not self.file.exists():
             return [], None
         try:
-            with np.load(self.file) as file:
+            found = self.file.read_bytes()
+            if _sha(found[:-32]) != found[-32:]:
+                raise ValueError("its content is not what its digest says")
+            with np.load(io.BytesIO(found[:-32])) as file:
                 held = dict(file)
             note = json.loads(str(held["note"]))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise ValueError(
                 f"{self.file} must be a checkpoint, found a file that is none or is damaged: "
-                "remove it to begin anew"
+                "put back a copy, or remove it to begin anew"
             ) from error
         for key, value in json.loads(json.dumps(self.what)).items():
             if note["what"].get(key) != value:
@@ -474,14 +533,15 @@ class Checkpoint:
 
     def finish(self, result):
         text = json.dumps(result, indent=1, allow_nan=False)
-        self._write(self.out, lambda file: file.write(text.encode()))
+        os.replace(self._written(self.out, text.encode()), self.out)
         self.file.unlink(missing_ok=True)
 
-    def _write(self, path, fill):
-        part = path.with_name(path.name + ".part")
+    def _written(self, path, content):
+        """The draft of path, written."""
+        part = _draft(path)
         try:
             with open(part, "wb") as file:
-                fill(file)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -492,7 +552,15 @@ class Checkpoint:
                 f"{self.out} or its checkpoint could not be written ({error.strerror}); what was "
                 f"there is as it was{saved}"
             ) from error
-        os.replace(part, path)
+        return part
+
+
+def _draft(path):
+    return path.with_name(path.name + ".part")
+
+
+def _sha(content):
+    return hashlib.sha256(content).digest()
 
 
 def _count(held, name):

@@ -10,10 +10,12 @@
 Data have an attribute ``size`` (R,), their effective number of samples. theta is an array or a
 named tuple of arrays. Only the model looks inside theta and at the rest of the data. A model that
 takes parameters as its target checks them in ``parameters(target) -> theta`` of one replication,
-and names in ``default_record(target)`` what `simulate` records. Optional:
+and names in ``default_record(target)`` what `simulate` records. Real samples are drawn by `sample`
+of the class that defines `parameters`: a subclass that writes in another way (a temperature, say)
+overrides `sample`, and its real data stay the target's. Optional:
 
 ``sample_mixture(theta, target, alpha, n, rng)``
-    A faster draw of an unlabelled mixture with the same law.
+    A faster draw of an unlabelled mixture with the same law; not used where `sample` is overridden.
 ``collect(x, n) -> data``
     The data of the first n (R,) of N samples x (R, N, d): for a target of `targets.rows`.
 ``source(target)``

@@ -18,21 +18,32 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class At:
-    """A target: the model at known parameters theta, (1, ...) or one row a replication."""
+    """A target: the model's law at known parameters theta, (1, ...) or one row a replication."""
 
     model: object
     theta: np.ndarray | tuple
+    maker: str = "parameters"  # the method that made theta
 
     @classmethod
     def one(cls, model, theta):
         """At the parameters of one replication, without its axis."""
         return cls(model, each(lambda array: np.asarray(array)[None], theta))
 
+    def law(self):
+        """`sample` of the class that defines `maker`: what a subclass does to writing is its own.
+
+        With the instance it is called on, which is not the model where a wrapper passes calls on.
+        """
+        owner = getattr(getattr(self.model, self.maker, None), "__self__", self.model)
+        known = (base for base in type(owner).__mro__ if self.maker in vars(base))
+        return getattr(next(known, None), "sample", type(owner).sample), owner
+
     def sample(self, n, rng):
         def rows(array):
             return np.broadcast_to(array, (n.size, *array.shape[1:]))
 
-        return self.model.sample(each(rows, self.theta), n, rng)
+        sample, owner = self.law()
+        return sample(owner, each(rows, self.theta), n, rng)
 
 
 def each(function, theta):

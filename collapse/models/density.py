@@ -28,14 +28,14 @@ class Kernels(NamedTuple):
 class KernelDensity:
     """A Gaussian kernel of standard deviation `bandwidth` around every sample.
 
+    A target is a Gaussian mixture (weight (k,), mean (k, d), cov (k, d, d); for d = 1 means and
+    variances (k,)), or real data: `collapse.targets.rows`.
+
     Parameters
     ----------
     bandwidth : float above 0, or function
         A function takes the effective sample sizes (R,), an array, and returns the bandwidths,
         such as ``lambda n: n**-0.2``.
-
-    A target is a Gaussian mixture (weight (k,), mean (k, d), cov (k, d, d); for d = 1 means and
-    variances (k,)), or real data: `collapse.targets.rows`.
 
     Raises
     ------

@@ -27,6 +27,7 @@ __all__ = [
 
 
 LARGEST_COUNT = 9e18  # of NumPy's samplers
+NORMAL = 1e10  # NumPy's Poisson sampler loses digits from 1e13 on; a normal law is better by then
 
 
 class Means(NamedTuple):
@@ -148,6 +149,7 @@ class Gamma(ExponentialFamily):
 
     @property
     def v2(self):
+        """Quadratic coefficient of the variance as a function of the mean."""
         return 1 / self.shape
 
     def total(self, mu, n, rng):
@@ -214,10 +216,12 @@ class Binomial(ExponentialFamily):
 
     @property
     def v2(self):
+        """Quadratic coefficient of the variance as a function of the mean."""
         return -1 / self.size
 
     @property
     def top(self):
+        """The largest mean."""
         return float(self.size)
 
     def total(self, mu, n, rng):
@@ -252,6 +256,7 @@ class NegativeBinomial(ExponentialFamily):
 
     @property
     def v2(self):
+        """Quadratic coefficient of the variance as a function of the mean."""
         return 1 / self.size
 
     def total(self, mu, n, rng):  # a Poisson count of gamma mean
@@ -278,10 +283,15 @@ class Geometric(ExponentialFamily):
 
 
 def _poisson(mean, rng):
-    """Poisson counts, their sum over samples at most what NumPy can draw."""
+    """Poisson counts; above 1e10 rounded normal ones, within 2e-6 in total variation."""
     if mean.max(initial=0) > LARGEST_COUNT:
         raise ValueError(
             f"n times the mean must be at most {LARGEST_COUNT:g}, found {mean.max():g}: take a "
             "smaller n, or other units"
         )
-    return rng.poisson(mean)
+    large = mean > NORMAL
+    counts = rng.poisson(np.where(large, 0.0, mean))
+    if large.any():
+        normal = np.rint(mean + np.sqrt(mean) * rng.standard_normal(mean.shape))
+        counts = np.where(large, normal, counts)
+    return counts

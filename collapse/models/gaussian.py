@@ -37,6 +37,9 @@ class Gaussian:
     scatter (a Wishart matrix) of n samples are drawn, so cost and memory do not depend on n
     (except with real rows as the target).
 
+    A target is a pair (mean (d,), covariance (d, d)), numbers for d = 1; the mean alone where the
+    covariance is known.
+
     Parameters
     ----------
     d : int, at least 1
@@ -45,9 +48,6 @@ class Gaussian:
         `ddof` samples the previous model stays.
     covariance : (d, d) positive definite, optional; a number above 0 for d = 1
         Known, so that the mean alone is fitted.
-
-    A target is a pair (mean (d,), covariance (d, d)), numbers for d = 1; the mean alone where the
-    covariance is known.
 
     Raises
     ------

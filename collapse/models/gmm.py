@@ -10,6 +10,7 @@ from collapse.models._data import covariance_matrix, keep, pool_samples, samples
 
 __all__ = ["Components", "GaussianMixture"]
 
+DEAD = 1e-8  # samples: a component with fewer is lost
 LARGEST = 1e100  # squares of samples must not overflow
 
 
@@ -27,8 +28,8 @@ class GaussianMixture:
 
     The steps and the stopping rule are those of ``sklearn.mixture.GaussianMixture`` with
     ``covariance_type="full"``, for weighted samples and many replications at once: from the same
-    start both give the same fit. A component left without samples is lost: its weight falls to
-    about 1e-15, its covariance to `floor`, its mean to the origin.
+    start both give the same fit. A component whose share of all samples falls below 1e-8 of one
+    sample is dead: its weight is 0, exactly, and it has no say in any measure.
 
     Parameters
     ----------
@@ -163,12 +164,15 @@ class GaussianMixture:
 
     def _maximise(self, x, count):
         """The M step: parameters from x (R, d, N) and its counts in each component (R, k, N)."""
-        total = count.sum(axis=2) + 10 * np.finfo(float).eps
+        total = count.sum(axis=2)
+        dead = (total < DEAD) & (total.sum(axis=1, keepdims=True) > 0)  # there are samples
+        total = total + 10 * np.finfo(float).eps
         mean = count @ x.swapaxes(1, 2) / total[:, :, None]
         off = x[:, None] - mean[..., None]
         cov = (count[:, :, None] * off) @ off.swapaxes(2, 3) / total[:, :, None, None]
         cov += self.floor * np.eye(x.shape[1])
-        return Components(total / total.sum(axis=1, keepdims=True), mean, cov)
+        weight = np.where(dead, 0.0, total)
+        return Components(weight / weight.sum(axis=1, keepdims=True), mean, cov)
 
     def parameters(self, target):
         """A target as a triple, checked; also what `start` may be.
@@ -275,7 +279,9 @@ def squared_error(theta, target):
 
     sign, mean, cov = both(theta.weight, -target.weight), *map(both, theta[1:], target[1:])
     off = mean[:, :, None] - mean[:, None]
-    product = np.exp(_log_gaussian(off[..., None], cov[:, :, None] + cov[:, None])[..., 0])
+    log_product = _log_gaussian(off[..., None], cov[:, :, None] + cov[:, None])[..., 0]
+    counts = (sign[:, :, None] != 0) & (sign[:, None] != 0)  # a dead component does not
+    product = np.exp(np.where(counts, log_product, -np.inf))
     square = np.einsum("ri,rij,rj->r", sign, product, sign)
     return np.maximum(square, 0)  # rounding where f = g
 

@@ -209,13 +209,17 @@ class NextToken:
         return Model(self, self._parameters(target))
 
     def default_record(self, target):
-        """{"grams": distinct grams in the data}, which are those the model can write.
+        """{"grams": distinct grams in the data, "vocabulary": share of the words still reachable}.
 
         Where n counts tokens the cut can leave the model one context more. Where contexts are
         fixed {"l2": sum over contexts of their probability times the squared distance of rows}.
         """
         if self.contexts == "own":
-            return {"grams": lambda theta: theta.grams}
+            words = self.words(self._parameters(target))[0]
+            return {
+                "grams": lambda theta: theta.grams,
+                "vocabulary": lambda theta: self.words(theta) / words,
+            }
         truth = self._parameters(target)
         space = truth.space
         context, pi = space.law
@@ -383,6 +387,57 @@ class NextToken:
         R = theta.grams.size
         return _p(theta, np.arange(R)[:, None], np.array([code]), np.arange(space.K))
 
+    def words(self, theta):
+        """Distinct tokens that a document can hold: those that can be reached from its start.
+
+        Rows of contexts that no document reaches any more are kept, and do not count.
+
+        Parameters
+        ----------
+        theta
+            A fitted model that writes its own contexts, R replications.
+
+        Returns
+        -------
+        (R,) int64
+            The end mark is no word.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument, the value found and the value wanted.
+
+        Examples
+        --------
+        >>> text = Text(("<end>", "a", "b"), np.array([1, 1, 0, 2, 0]), "two documents")
+        >>> model = NextToken()
+        >>> model.words(model.read(text)).tolist()
+        [2]
+        """
+        self._check_theta(theta)
+        if self.contexts == "fixed":
+            raise ValueError("contexts must be 'own' for a model that writes, found 'fixed'")
+        space, R = theta.space, theta.grams.size
+        found, new = np.empty(0, np.int64), np.arange(R) * space.contexts  # r, and its context
+        token = np.empty(0, np.int64)
+        while new.size:
+            found = np.union1d(found, new)
+            r, context = np.divmod(new, space.contexts)
+            row = _find(theta, r, context)
+            known = row >= 0
+            length = np.diff(theta.start)[row[known]]
+            after = [theta.key[_inside(theta.start[row[known]], length)] % space.K]
+            before = [np.repeat(new[known], length)]
+            after.append(np.tile(np.arange(space.K), np.count_nonzero(~known)))  # uniform
+            before.append(np.repeat(new[~known], space.K))
+            before, after = np.concatenate(before), np.concatenate(after)
+            before, after = before[after != STOP], after[after != STOP]
+            r, context = np.divmod(before, space.contexts)
+            token = np.union1d(token, r * space.K + after)
+            new = r * space.contexts + (context * space.K + after) % space.contexts
+            new = np.setdiff1d(new, found)
+        return np.bincount(token // space.K, minlength=R)
+
     def _check_theta(self, theta):
         if not isinstance(theta, Table):
             raise TypeError(f"theta must be a fitted NextToken, found {_check.short(theta)}")
@@ -429,8 +484,8 @@ class Model(NamedTuple):
     model: NextToken
     theta: Table
 
-    def sample(self, n, rng):
-        return self.model.sample(self.theta, n, rng)
+    def sample(self, n, rng):  # the law, whatever a subclass does to writing
+        return NextToken.sample(self.model, self.theta, n, rng)
 
 
 class Documents:

@@ -216,6 +216,13 @@ def test_a_step_that_fails_names_the_cause(tmp_path, monkeypatch, capsys, code, 
     assert (str(stop.value) == "the advice") == (wanted == "the advice")
 
 
+def test_a_full_disk_is_seen_where_no_tool_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(steps, "BUILD", tmp_path)
+    monkeypatch.setattr(steps.shutil, "disk_usage", lambda _: SimpleNamespace(free=3 << 20))
+    with pytest.raises(steps.Stop, match="3 MB are left: free some space on the disk"):
+        steps.quietly([sys.executable, "-c", "raise SystemExit(1)"], "x.log", "the advice")
+
+
 @pytest.mark.parametrize("number", [*steps.BLAMELESS, errno.ENOENT])
 def test_the_driver_names_what_it_cannot_write(tmp_path, monkeypatch, number):
     def set_up():
@@ -251,6 +258,17 @@ def test_make_ends_with_advice_where_nothing_can_be_written(tmp_path):
     assert done.returncode
     assert "_build/advice cannot be written" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_fonts_are_looked_for_before_a_chapter_would_say_so(tmp_path, monkeypatch):
+    env = steps.environment() | {"MPLCONFIGDIR": str(tmp_path / "new")}
+    monkeypatch.setattr(steps, "environment", lambda: env)
+    monkeypatch.setattr(execute, "environment", lambda: env)
+    monkeypatch.setattr(steps, "BUILD", tmp_path)
+    execute.fonts()
+    assert list((tmp_path / "new").glob("fontlist*"))
+    monkeypatch.setattr(execute, "quietly", lambda *_: pytest.fail("a second time"))
+    execute.fonts()
 
 
 # Work that need not be done twice

@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import plain
@@ -16,7 +17,7 @@ from dateutil.parser import isoparse
 from freshness import fresh_cache, package_key
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
-from steps import BUILD, ROOT, Stop, aloud, cause, environment, step
+from steps import BUILD, ROOT, Stop, aloud, cause, environment, quietly, step
 
 DONE = BUILD / "executed"
 TIMEOUT = 300  # seconds a cell
@@ -82,6 +83,7 @@ def run_notebooks(head, only=None):
             (RUN / name).parent.mkdir(parents=True, exist_ok=True)
             (RUN / name).write_text(made[name], encoding="utf-8")
         (RUN / ".gitignore").write_text("*\n")
+        fonts()
         with step(f"{head} running {len(to_run)} of {len(made)} notebooks, two at a time", "\n"):
             code, lines = aloud(
                 ["pytest", "--nbmake", "--overwrite", "--nbmake-kernel=python3", "-v", "-v",
@@ -116,6 +118,14 @@ def run_notebooks(head, only=None):
                 CacheBundleIn(clean, str(source), data=data), check_validity=False, overwrite=True
             )
     return len(made), len(to_run), [name for name, (_, path) in result.items() if not path.exists()]
+
+
+def fonts():
+    """Let Matplotlib look for fonts now, or it says on the page of a chapter that it does."""
+    if not list(Path(environment()["MPLCONFIGDIR"]).glob("fontlist*")):
+        quietly([sys.executable, "-c", "import matplotlib.font_manager"], "fonts.log",
+                "Matplotlib cannot be used, see above: rm -rf .venv, then run the same command "
+                "again")  # fmt: skip
 
 
 def keep(ran, place):

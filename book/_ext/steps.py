@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,7 +66,8 @@ def cause(text):
     for found in re.finditer(r"\[Errno (\d+)\][^\n]*", text):
         if int(found[1]) in BLAMELESS:
             return f"{found[0].strip()}: {BLAMELESS[int(found[1])]}"
-    return ""
+    free = shutil.disk_usage(ROOT).free >> 20  # tools may not say that it was too little
+    return f"{free} MB are left: {BLAMELESS[errno.ENOSPC]}" if free < 50 else ""
 
 
 def killed(code):

@@ -189,7 +189,7 @@ def test_a_planted_fault_is_found(address, axe):
     }
     with browser() as chromium:
         page = chromium.new_page(viewport=WIDE)
-        page.goto(address + pages()[0])
+        page.goto(address + min(pages(), key=lambda name: (HTML / name).stat().st_size))
         before = set(findings(axe, page))
         for rule, faults in planted.items():
             for fault in faults:

@@ -143,13 +143,15 @@ def visits(address, axe):
     return wrong
 
 
-# The text of the page is at most as wide as the window; else: what sticks out.
+# The text of the page is at most as wide as the window; else: what sticks out, innermost first.
 TOO_WIDE = """async () => {
   await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
   const room = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= room) return null;
-  const out = [...document.querySelectorAll("main *")]
-    .filter(e => e.getBoundingClientRect().right > room + 1);
+  const scrolls = e => e.tagName !== "MAIN" &&
+    (getComputedStyle(e).overflowX !== "visible" || scrolls(e.parentElement));
+  const out = [...document.querySelectorAll("main *")].reverse()
+    .filter(e => e.getBoundingClientRect().right > room + 1 && !scrolls(e));
   return `${document.documentElement.scrollWidth} px: ` +
     out.slice(0, 3).map(e => e.outerHTML.slice(0, 90)).join(" | ");
 }"""

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BOOK = ROOT / "book"
 sys.path.insert(0, str(BOOK / "_ext"))
 
+import fold  # noqa: E402
 import freshness  # noqa: E402
 import plain  # noqa: E402
 
@@ -278,3 +279,27 @@ def test_no_file_names_a_package_index_or_this_machine():
         if found := index.search(text) or re.search(here, text):
             wrong.append((name, found[0]))
     assert wrong == []
+
+
+# Idea before code
+
+
+@pytest.mark.parametrize(
+    ("source", "metadata", "folds"),
+    [
+        ("import numpy as np\nSEED = 1_000\nn, alpha = 5, -0.5", {}, True),
+        ("plan = collapse.replace(10, 5)", {}, False),
+        ("n = 5\nprint(exact.inflation(plan))", {}, False),
+        ("assert x < 1", {}, True),
+        ("if a:\n    fig, ax = plt.subplots()", {}, True),
+        ("book.glue('a', 1)", {}, True),
+        ("z = book.check(values, theory)", {}, True),
+        ("thing.check()", {}, False),
+        ("x = simulate(model, p, plan)", {"mystnb": {"figure": {"name": "fig-x"}}}, True),
+        ("x = simulate(model, p, plan)", {"tags": ["fold"]}, True),
+        ("assert x < 1", {"tags": ["open"]}, False),
+        ("%pip list", {}, False),
+    ],
+)
+def test_what_only_sets_up_draws_or_checks_is_folded(source, metadata, folds):
+    assert fold.folded(source, metadata) is folds

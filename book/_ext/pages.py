@@ -135,7 +135,8 @@ def forget_moved_labels(app, env, docnames):
 def clean_page(app, pagename, templatename, context, doctree):
     """Drop scripts registered twice, an error in the browser, and those of live kernels, unused.
 
-    An entry of the bibliography stands in a list and so is an item of it to a screen reader.
+    An entry of the bibliography stands in a list and so is an item of it to a screen reader, and
+    folded code is called what is written there.
     """
     seen, once = set(), []
     for script in context.get("script_files", []):
@@ -145,8 +146,8 @@ def clean_page(app, pagename, templatename, context, doctree):
             once.append(script)
         seen.add(name)
     context["script_files"] = once
-    if "body" in context:
-        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+    body = context.get("body", "").replace('role="doc-biblioentry"', 'role="listitem"')
+    context["body"] = body.replace(' aria-label="Toggle hidden content"', "")  # it has its words
 
 
 def setup(app):

@@ -10,3 +10,26 @@ window.addEventListener("load", () => {
   Promise.resolve(math).then(reachable);
 });
 window.addEventListener("resize", reachable);
+
+// One switch on every page with folded code: show all of it, remembered.
+window.addEventListener("DOMContentLoaded", () => {
+  const cells = [...document.querySelectorAll("div.cell details.hide, details.check")];
+  if (!cells.length) return;
+  const key = "show-all-code", button = document.createElement("button");
+  let shown = false;
+  try { shown = localStorage.getItem(key) === "yes"; } catch { /* storage is off */ }
+  const set = value => {
+    shown = value;
+    cells.forEach(cell => { cell.open = shown; });
+    button.textContent = shown ? "Hide code" : "Show all code";
+    button.setAttribute("aria-pressed", shown);
+  };
+  button.type = "button";
+  button.className = "show-code";
+  button.addEventListener("click", () => {
+    set(!shown);
+    try { localStorage.setItem(key, shown ? "yes" : "no"); } catch { /* storage is off */ }
+  });
+  document.querySelector("main article h1")?.after(button);
+  set(shown);
+});

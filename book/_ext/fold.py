@@ -1,0 +1,76 @@
+"""Idea before code: cells that set up, draw, keep numbers or check are folded on the page.
+
+So is whatever stands before the first figure of a page. What stays open teaches: it says what a
+loop is and asks the package about it. The rule is below; the tags `open` and `fold` on a cell
+overrule it. Notebooks are not touched.
+"""
+
+import ast
+
+from docutils import nodes
+
+SERVICE = {"check", "glue", "style"}  # of collapse.book
+
+
+def folded(source, metadata=None):
+    """True if a cell only imports, names constants, draws, keeps numbers for sentences or asserts.
+
+    >>> folded("import numpy as np\\nSEED = 3"), folded("plan = collapse.replace(10, 5)")
+    (True, False)
+    >>> folded("assert x < 1"), folded("fig, ax = plt.subplots()"), folded("book.glue('a', 1)")
+    (True, True, True)
+    """
+    metadata = metadata or {}
+    tags = set(metadata.get("tags", []))
+    if tags & {"open", "fold"}:
+        return "fold" in tags
+    if metadata.get("mystnb", {}).get("figure"):
+        return True
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a magic
+        return False
+    for node in ast.walk(tree):
+        called = node.func if isinstance(node, ast.Call) else None
+        name = getattr(called, "attr", getattr(called, "id", None))
+        owner = getattr(getattr(called, "value", None), "id", None)
+        if isinstance(node, ast.Assert) or owner == "plt" or (owner == "book" and name in SERVICE):
+            return True
+    return all(map(sets_up, tree.body))
+
+
+def sets_up(node):
+    plain = (ast.Constant, ast.Name, ast.Tuple, ast.List, ast.UnaryOp, ast.expr_context, ast.unaryop)
+    return isinstance(node, (ast.Import, ast.ImportFrom)) or (
+        isinstance(node, ast.Assign)
+        and all(isinstance(part, plain) for part in ast.walk(node.value))
+    )
+
+
+def fold(app, doctree):
+    cells = [x for x in doctree.findall(nodes.container) if x.get("nb_element") == "cell_code"]
+    figures = [bool(cell["cell_metadata"].get("mystnb", {}).get("figure")) for cell in cells]
+    first = figures.index(True) if True in figures else 0
+    for i, cell in enumerate(cells):
+        source = next(cell.findall(nodes.literal_block), None)
+        if source is None or "hide_mode" in cell or within_a_box(cell):
+            continue
+        early = i < first and "open" not in cell["cell_metadata"].get("tags", [])
+        if early or folded(source.astext(), cell["cell_metadata"]):
+            cell["hide_mode"] = "input"
+            cell["prompt_show"], cell["prompt_hide"] = "Show code", "Hide code"
+            cell["classes"].append("folded")
+
+
+def within_a_box(node):
+    """Solutions fold as a whole."""
+    while node.parent is not None:
+        node = node.parent
+        if {"dropdown", "solution"} & set(node.get("classes", [])):
+            return True
+    return False
+
+
+def setup(app):
+    app.connect("doctree-read", fold)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

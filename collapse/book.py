@@ -74,10 +74,11 @@ def glue(name, value):
 def check(samples, theory, *, at=None, false_alarm=1e-6, planted=0.05):
     """Hold simulated means against theory, and show that a wrong theory would have been seen.
 
-    Prints (in a notebook: one line that unfolds to it) generation, simulated mean, theory, Monte-Carlo standard error and z = difference over
-    standard error. By the central limit theorem a right theory fails with probability about
-    `false_alarm` (Bonferroni over the rows); use thousands of replications. The same check must
-    then reject a theory that is off by the fraction `planted`, up or down, in every row.
+    Prints generation, simulated mean, theory, Monte-Carlo standard error and z = difference over
+    standard error; in a notebook one line that unfolds to it. By the central limit theorem a right
+    theory fails with probability about `false_alarm` (Bonferroni over the rows); use thousands of
+    replications. The same check must then reject a theory that is off by the fraction `planted`,
+    up or down, in every row.
 
     Parameters
     ----------

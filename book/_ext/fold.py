@@ -40,7 +40,7 @@ def folded(source, metadata=None):
 
 
 def sets_up(node):
-    plain = (ast.Constant, ast.Name, ast.Tuple, ast.List, ast.UnaryOp, ast.expr_context, ast.unaryop)
+    plain = ast.Constant, ast.Name, ast.Tuple, ast.List, ast.UnaryOp, ast.expr_context, ast.unaryop
     return isinstance(node, (ast.Import, ast.ImportFrom)) or (
         isinstance(node, ast.Assign)
         and all(isinstance(part, plain) for part in ast.walk(node.value))

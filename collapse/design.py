@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from collapse import _check
-from collapse.exact import inflation
+from collapse.exact import inflation, plateau
 from collapse.plans import mixture
 from collapse.schedules import resolve_shares
 
-__all__ = ["Allocation", "allocate", "critical_growth", "fresh_needed"]
+__all__ = ["Allocation", "allocate", "critical_growth", "fresh_needed", "samples_needed"]
 
 
 class Allocation(NamedTuple):
@@ -190,3 +190,48 @@ def fresh_needed(rho, n):
         )
     b = np.clip((1 - rho) / rho / np.maximum(n - 1, 1), 0.0, 1.0)
     return b / (1 + np.sqrt(1 - b))  # 1 - sqrt(1 - b) without cancellation
+
+
+def samples_needed(rho, alpha):
+    """Exact: the least constant n that rests at rho or below with a real share alpha.
+
+    Solves plateau(alpha, n) = rho: n = 1 + (1/rho - 1) / (alpha (2 - alpha)), rounded up.
+
+    Parameters
+    ----------
+    rho : array_like in (0, 1]
+        Inflation wanted at rest; 1/rho is the effective sample size.
+    alpha : array_like in (0, 1]
+        Real share, constant. Broadcasts against `rho`.
+
+    Returns
+    -------
+    int64, at least 1, of the broadcast shape
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted; a share of 0 never rests.
+
+    Source: Claim B3.
+
+    Examples
+    --------
+    >>> int(samples_needed(1 / 500, 0.1))
+    2628
+    """
+    rho, alpha = _check.fraction("rho", rho), _check.fraction("alpha", alpha)
+    rho, alpha = _check.broadcast(rho=rho, alpha=alpha)
+    for name, value in (("rho", rho), ("alpha", alpha)):
+        if (value == 0).any():
+            raise ValueError(f"{name} must be above 0, found 0: no size is enough")
+    with np.errstate(over="ignore"):
+        n = np.maximum(1.0, np.ceil(1 + (1 - rho) / rho / (alpha * (2 - alpha))))
+    if (n > 2**52).any():
+        raise ValueError(
+            f"rho must be larger, or alpha, found rho = {rho[n > 2**52].ravel()[0]}: the size "
+            "would be above 2**52"
+        )
+    n = n.astype(np.int64)  # rounding may have cost a sample, or saved one too many
+    n = n + (plateau(alpha, n) > rho)
+    return n - ((n > 1) & (plateau(alpha, np.maximum(n - 1, 1)) <= rho))

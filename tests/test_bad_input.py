@@ -396,6 +396,9 @@ THEORY = {
     "growth": (lambda: D.critical_growth(1.2), "alpha must lie in [0, 1]", "1.2"),
     "fresh rho": (lambda: D.fresh_needed(0.001, 100), "rho must lie in [1/n, 1]", "0.001", "100"),
     "fresh rho high": (lambda: D.fresh_needed(1.1, 100), "rho must lie in [1/n, 1]", "1.1"),
+    "samples rho": (lambda: D.samples_needed(0, 0.1), "rho must be above 0", "found 0"),
+    "samples alpha": (lambda: D.samples_needed(0.1, 0), "alpha must be above 0", "found 0"),
+    "samples huge": (lambda: D.samples_needed(1e-300, 0.1), "rho must be larger", "1e-300"),
     "fresh shapes": (lambda: D.fresh_needed([0.5, 0.6], [9, 9, 9]), "must broadcast", "(3,)"),
     "subsample gain": (
         lambda: c.Plan([4, 4], [1, 0], gain=[1, 0.4], subsample=True),

@@ -195,6 +195,13 @@ def test_B3_fresh_needed_is_the_inverse_of_the_plateau(n, share):
     assert 0 <= alpha <= 1
 
 
+@given(st.floats(1e-9, 1), st.floats(1e-4, 1))
+def test_B3_samples_needed_are_enough_and_the_least(rho, alpha):
+    n = int(design.samples_needed(rho, alpha))
+    assert exact.plateau(alpha, n) <= rho
+    assert n == 1 or exact.plateau(alpha, n - 1) > rho
+
+
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_G2_never_mix_where_real_samples_are_the_budget(shares):
     alpha = np.array([1.0, *shares])

@@ -92,7 +92,7 @@ def damaged():
     for line in dict.fromkeys(line.partition(" #")[0].strip() for line in lines):
         if not line or line.startswith("#"):
             continue
-        pin = Requirement("collapse" if line == "-e ." else line)
+        pin = Requirement("collapse-loops" if line == "-e ." else line)
         if pin.marker and not pin.marker.evaluate():
             continue
         try:

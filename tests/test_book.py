@@ -68,7 +68,7 @@ def test_notebooks_are_what_the_chapters_make():
 def test_notebooks_have_no_directives_left_and_the_same_code():
     for chapter in CHAPTERS:
         made = plain.notebook(chapter)
-        code = [cell.source for cell in made.cells if cell.cell_type == "code"]
+        code = [cell.source for cell in plain.code_of(made)]
         assert code == [cell.source for cell in code_cells(chapter)]
         assert len({cell.id for cell in made.cells}) == len(made.cells)
         for cell in made.cells:

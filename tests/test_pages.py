@@ -5,10 +5,13 @@ Skipped without a built book or a Chromium; under CI=true that is a failure.
 
 import functools
 import http.server
+import io
 import os
 import re
 import shutil
+import sys
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import product
@@ -19,6 +22,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
 CHROMIUMS = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 BROWSER = next(filter(None, map(shutil.which, CHROMIUMS)), None)
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
@@ -251,3 +255,27 @@ def test_every_page_has_a_language_a_title_and_one_main_heading(soups):
         or len(soups[HTML / name].select("article h1")) != 1
     ]
     assert wrong == []
+
+
+# To take home
+
+
+def test_every_chapter_offers_its_notebook_with_its_numbers(soups):
+    from plain import chapters
+
+    for chapter in chapters():
+        page = HTML / "book" / chapter.with_suffix(".html")
+        button = soups[page].find("a", href=re.compile(r"\.ipynb$"))
+        text = (page.parent / unquote(button["href"])).resolve().read_text(encoding="utf-8")
+        assert "⟨" not in text, f"a sentence of {chapter} lacks its number"
+
+
+def test_the_archive_is_whole(soups):
+    from plain import chapters
+
+    names = zipfile.ZipFile(HTML / "notebooks.zip").namelist()
+    assert {f"notebooks/{c.with_suffix('.ipynb').as_posix()}" for c in chapters()} < set(names)
+    wheels = [name for name in names if name.endswith(".whl")]
+    assert len(wheels) == 1 and "README.txt" in names and "book/data/gpt-laptop.json" in names
+    with zipfile.ZipFile(io.BytesIO(zipfile.ZipFile(HTML / "notebooks.zip").read(*wheels))) as held:
+        assert "collapse/engine.py" in held.namelist()

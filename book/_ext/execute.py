@@ -70,7 +70,7 @@ def run_notebooks(head, only=None):
     result, to_run = {}, []
     for name in made:
         clean = plain.read(name.with_suffix(".md"))
-        sources = [cell.source for cell in clean.cells if cell.cell_type == "code"]
+        sources = [cell.source for cell in plain.code_of(clean)]
         key = hashlib.sha256("\0".join([package, str(name), *sources]).encode()).hexdigest()
         result[name] = (clean, DONE / f"{key}.ipynb")
         if not result[name][1].exists() and only in (None, name):
@@ -103,10 +103,7 @@ def run_notebooks(head, only=None):
         if not path.exists():
             continue
         done = nbformat.read(path, 4)
-        outputs = [cell for cell in done.cells if cell.cell_type == "code"]
-        for cell, ran in zip(
-            (cell for cell in clean.cells if cell.cell_type == "code"), outputs, strict=True
-        ):
+        for cell, ran in zip(plain.code_of(clean), plain.code_of(done), strict=True):
             cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
         clean.metadata["language_info"] = done.metadata["language_info"]
         source = ROOT / "book" / name.with_suffix(".md")
@@ -131,7 +128,7 @@ def fonts():
 def keep(ran, place):
     """Keep a notebook that ran to its end, with its run time; False if it did not."""
     notebook = nbformat.read(ran, 4)
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    cells = [cell for cell in plain.code_of(notebook) if cell.source.strip()]
     times = [cell.metadata.get("execution", {}).get("shell.execute_reply") for cell in cells]
     wrong = [out for cell in cells for out in cell.outputs if out.output_type == "error"]
     if wrong or not all(times):
@@ -147,7 +144,7 @@ def advice_for(failed, lines=()):
     said, silent = [], []
     for name in failed:
         chapter = name.with_suffix("")
-        cells = [c for c in nbformat.read(RUN / name, 4).cells if c.cell_type == "code"]
+        cells = plain.code_of(nbformat.read(RUN / name, 4))
         times = [c.metadata.get("execution", {}) for c in cells]
         errors = [
             (number, f"{out.ename}: {out.evalue}".splitlines()[0][:150])

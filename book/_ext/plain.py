@@ -36,6 +36,35 @@ BOXES = {
 PLAIN = {"grid", "grid-item", "tab-set", "div", "container", "epigraph", "rubric"}
 
 
+# The first cell of every notebook; a chapter does not have it.
+SET_UP = """\
+# Uses the book's package; where it is missing, installs it from the wheel in a folder above.
+import importlib.util, subprocess, sys
+from pathlib import Path
+
+found = importlib.util.find_spec("collapse")
+if found and not Path(found.origin).with_name("schedules.py").exists():
+    raise ImportError(f"{found.origin} is another project's package of this name. "
+                      "Remove it: %pip uninstall -y collapse; restart; run this cell again")
+if not found:
+    here = Path.cwd()
+    wheels = [w for up in [here, *here.parents] for w in up.glob("collapse_loops-*.whl")]
+    if not wheels:
+        raise ModuleNotFoundError("Put collapse_loops-*.whl of the book's archive beside this "
+                                  "notebook. (collapse on the public index is another package.)")
+    wanted = f"{wheels[0]}[EXTRAS]"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)"""
+
+
+UNFILLED = "*⟨name⟩ stands for a number that the cells of this notebook compute.*"
+
+
+def code_of(made):
+    """The code cells of a notebook that are its chapter's."""
+    cells = [cell for cell in made.cells if cell.cell_type == "code"]
+    return [cell for cell in cells if "set-up" not in cell.metadata.get("tags", [])]
+
+
 class NotPlain(ValueError):
     """A piece of a chapter for which the notebooks have no plain form."""
 
@@ -71,6 +100,7 @@ def notebook(page, root=ROOT):
     made = read(page, root)
     made.metadata = nbformat.from_dict(METADATA)
     writer = Writer(page, root)
+    extras = "book,gpt" if any("collapse.experiments" in x.source for x in made.cells) else "book"
     cells = []
     for cell in made.cells:
         if cell.cell_type == "code":
@@ -84,9 +114,11 @@ def notebook(page, root=ROOT):
             cell.source = writer.text(cell.source)
             if cell.source:
                 cells.append(cell)
+    first = nbformat.v4.new_code_cell(SET_UP.replace("EXTRAS", extras))
+    first.metadata["tags"] = ["set-up"]
+    cells.insert(1, first)
     if writer.glued:
-        note = "*⟨name⟩ stands for a number that the cells of this notebook compute.*"
-        cells.insert(1, nbformat.v4.new_markdown_cell(note))
+        cells.insert(1, nbformat.v4.new_markdown_cell(UNFILLED))
     if writer.cited:
         works = [f"- {writer.reference(key)}" for key in sorted(set(writer.cited))]
         cells.append(nbformat.v4.new_markdown_cell("\n".join(["**References**", "", *works])))

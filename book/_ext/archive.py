@@ -1,0 +1,104 @@
+"""The chapters to take home: each page's notebook, and one archive with notebooks, data and wheel.
+
+Where a chapter has been run its notebook carries the numbers of its sentences; ⟨name⟩ stands for
+one that was not.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import nbformat
+import plain
+from jupyter_cache import get_cache
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "notebooks.zip"
+READ_ME = """When models learn from models: the chapters as notebooks.
+
+    python3 -m venv env                     (Windows: py -m venv env)
+    env/bin/pip install jupyterlab          (Windows: env\\Scripts\\pip install jupyterlab)
+    env/bin/jupyter lab notebooks           (Windows: env\\Scripts\\jupyter lab notebooks)
+
+The first cell of each notebook installs the package from the wheel that lies here, with the
+libraries that the chapter needs, from the package index. Start with notebooks/welcome.ipynb.
+The package is imported as `collapse`; the index has another package of that name: do not
+install that one.
+"""
+
+
+def numbers(ran):
+    """What `glue` kept in a notebook that ran: name -> text."""
+    found = {}
+    for cell in plain.code_of(ran):
+        for output in cell.get("outputs", []):
+            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
+            text = output.get("data", {}).get("text/plain", "")
+            if name and text[:1] in "'\"":
+                found[name] = text[1:-1]
+    return found
+
+
+def filled(text, ran):
+    """A notebook's text with the numbers of its sentences."""
+    for name, number in numbers(ran).items():
+        text = text.replace(f"⟨{name}⟩", json.dumps(number)[1:-1])
+    if "⟨" not in text.replace(plain.UNFILLED, ""):
+        made = nbformat.reads(text, 4)
+        made.cells = [cell for cell in made.cells if cell.source != plain.UNFILLED]
+        text = plain.dumps(made)
+    return text
+
+
+def wheel(folder):
+    """The package as a wheel, built by what is installed here, away from the checkout."""
+    source = Path(folder, "source")
+    skip = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "collapse", source / "collapse", ignore=skip)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [sys.executable, "-m", "pip", "wheel", source, "--no-deps", "-w", folder]
+    command += ["--no-build-isolation", "--disable-pip-version-check"]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(Path(folder).glob("*.whl"))
+
+
+def write(app, exception):
+    if exception is not None or app.builder.name != "html":
+        return
+    out, cache = Path(app.outdir), get_cache(app.config.nb_execution_cache_path)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        zipfile.ZipFile(out / NAME, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for name, empty in plain.all_plain().items():
+            try:
+                record = cache.match_cache_notebook(plain.read(name.with_suffix(".md")))
+                text = filled(empty, cache.get_cache_bundle(record.pk).nb)
+            except KeyError:  # not run yet: a preview
+                text = empty
+            place = out / "_sources" / "book" / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
+            archive.writestr(f"notebooks/{name.as_posix()}", text)
+        for path in sorted((ROOT / "book" / "data").iterdir()):
+            archive.write(path, f"book/data/{path.name}")
+        built = wheel(folder)
+        archive.write(built, built.name)
+        archive.writestr("README.txt", READ_ME)
+
+
+def offer(app, pagename, templatename, context, doctree):
+    source = ROOT / f"{pagename}.md"
+    if source.exists() and plain.is_myst_markdown_notebook(source.read_text(encoding="utf-8")):
+        context["ipynb_source"] = f"{pagename}.ipynb"
+
+
+def setup(app):
+    app.connect("html-page-context", offer, priority=100)
+    app.connect("build-finished", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,6 +21,9 @@ book: do-book ## set up, run every notebook, build the book, print the address o
 test: do-test ## set up, then everything: package tests, notebooks, strict build, page checks
 	$(say_it_last)
 
+pdf: do-pdf ## the book as one PDF, given a LaTeX
+	$(say_it_last)
+
 page: do-page ## PAGE=theory/recursion: run this chapter alone and show it in the book
 	$(say_it_last)
 
@@ -66,4 +69,4 @@ do-%: always
 
 always:
 
-.PHONY: always help book test page notebooks lab bench clean
+.PHONY: always help book test pdf page notebooks lab bench clean

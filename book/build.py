@@ -1,4 +1,4 @@
-"""The driver behind the Makefile: python book/build.py {book,test,page,notebooks,lab,bench}.
+"""The driver behind the Makefile: python book/build.py {book,test,pdf,page,notebooks,lab,bench}.
 
 Run by any Python 3.11 or newer, it makes .venv and starts itself again inside it. The steps are
 in book/_ext: plain.py makes the notebooks, execute.py runs them, the book takes their outputs.
@@ -9,6 +9,7 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -156,6 +157,29 @@ def book(_):
     return f"{took()}. The book is at {(out / 'index.html').as_uri()}"
 
 
+LATEX = "texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended texlive-xetex"
+LATEX += " latexmk fonts-freefont-otf xindy"
+
+
+def pdf(_):
+    missing = [name for name in ("latexmk", "pdflatex", "xindy") if shutil.which(name) is None]
+    if missing:
+        raise Stop(f"make pdf needs {', '.join(missing)}, not found; on Debian or Ubuntu: "
+                   f"sudo apt-get install {LATEX}, then: make pdf")  # fmt: skip
+    os.environ["BOOK_PDF"] = "1"  # every figure as a PDF, too: all chapters run anew
+    from execute import run_notebooks
+
+    run_notebooks("[1/2]")
+    with step("[2/2] typesetting"):
+        quietly(
+            [VENV / "bin" / "jupyter-book", "build", ".", "--builder", "pdflatex"], "pdf.log",
+            "the book cannot be typeset: mend what is named above (all of it is in "
+            "_build/logs/pdf.log and _build/latex/*.log), then: make pdf",
+        )  # fmt: skip
+    made = max((BUILD / "latex").glob("*.pdf"), key=lambda path: path.stat().st_mtime)
+    return f"{took()}. The book is at {made.as_uri()}"
+
+
 def page(names):
     if len(names) != 1:
         raise Stop("name one chapter: make page PAGE=theory/recursion")
@@ -247,8 +271,8 @@ def took():
 
 
 def main():
-    commands = {"book": book, "test": test, "page": page, "notebooks": notebooks, "lab": lab,
-                "bench": bench}  # fmt: skip
+    commands = {"book": book, "test": test, "pdf": pdf, "page": page, "notebooks": notebooks,
+                "lab": lab, "bench": bench}  # fmt: skip
     try:
         if sys.version_info < (3, 11):  # noqa: UP036
             raise Stop("Python 3.11 or newer is needed, this is " + sys.version.split()[0])

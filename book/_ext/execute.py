@@ -6,6 +6,7 @@ nothing, changing the package runs everything.
 """
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -96,7 +97,7 @@ def run_notebooks(head, only=None):
             failed = [name for name in to_run if not keep(RUN / name, result[name][1])]
         if code or failed:
             raise Stop(advice_for(failed, lines))
-    if only is None:
+    if only is None and not os.environ.get("BOOK_PDF"):  # a PDF now and then costs no run more
         for path in set(DONE.glob("*.ipynb")) - {path for _, path in result.values()}:
             path.unlink()
     for name, (clean, path) in result.items():

@@ -33,3 +33,15 @@ window.addEventListener("DOMContentLoaded", () => {
   document.querySelector("main article h1")?.after(button);
   set(shown);
 });
+
+// Every theorem, exercise and the like can be linked to.
+window.addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll("div.proof[id], div.exercise[id]")) {
+    const title = box.querySelector(".admonition-title"), link = document.createElement("a");
+    link.className = "headerlink";
+    link.href = `#${box.id}`;
+    link.textContent = "#";
+    link.title = "Link to this";
+    title?.append(link);
+  }
+});

@@ -4,7 +4,6 @@ Outside the book the notebooks run all the same: `glue` does nothing where myst-
 """
 
 import os
-from html import escape
 
 import numpy as np
 
@@ -75,10 +74,9 @@ def check(samples, theory, *, at=None, false_alarm=1e-6, planted=0.05):
     """Hold simulated means against theory, and show that a wrong theory would have been seen.
 
     Prints generation, simulated mean, theory, Monte-Carlo standard error and z = difference over
-    standard error; in a notebook one line that unfolds to it. By the central limit theorem a right
-    theory fails with probability about `false_alarm` (Bonferroni over the rows); use thousands of
-    replications. The same check must then reject a theory that is off by the fraction `planted`,
-    up or down, in every row.
+    standard error. By the central limit theorem a right theory fails with probability about
+    `false_alarm` (Bonferroni over the rows); use thousands of replications. The same check must
+    then reject a theory that is off by the fraction `planted`, up or down, in every row.
 
     Parameters
     ----------
@@ -135,33 +133,15 @@ def check(samples, theory, *, at=None, false_alarm=1e-6, planted=0.05):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.nan_to_num((mean - truth) / error, posinf=np.inf, neginf=-np.inf)
 
-    rows = ["   t    simulated       theory   std.err.      z"]
+    print("   t    simulated       theory   std.err.      z")
     for row in zip(at, mean, expected, error, z(expected), strict=True):
-        rows.append("{:4d} {:12.6g} {:12.6g} {:10.2g} {:+6.1f}".format(*row))
+        print("{:4d} {:12.6g} {:12.6g} {:10.2g} {:+6.1f}".format(*row))
     worst = abs(z(expected)).max()
-    if worst >= limit:
-        print(*rows, sep="\n")
     assert worst < limit, f"theory and simulation disagree: |z| = {worst:.1f}, limit {limit:.1f}"
     verdict = f"agrees: |z| < {limit:.1f}, false alarm {false_alarm:g}"
     if planted is not None:
         seen = min(abs(z(expected * (1 + d))).min() for d in (planted, -planted))
         assert seen > limit, f"the check could not see an error of {planted:.0%}: z = {seen:.1f}"
         verdict += f"; {planted:.0%} off: |z| > {seen:.1f}"
-    _show(rows, verdict, f"agrees: {len(at)} row{'s' * (len(at) > 1)}, largest |z| {worst:.1f}")
+    print(verdict)
     return float(worst)
-
-
-def _show(rows, verdict, line):
-    """Print a table; in a notebook show one line that unfolds to it."""
-    text = "\n".join([*rows, verdict])
-    try:
-        from IPython import get_ipython
-        from IPython.display import publish_display_data
-    except ImportError:
-        get_ipython = None
-    if get_ipython is None or get_ipython() is None:
-        print(text)
-        return
-    table = f"<pre>{escape(text)}</pre>"
-    page = f'<details class="check"><summary>{escape(line)}</summary>{table}</details>'
-    publish_display_data({"text/plain": text, "text/html": page})

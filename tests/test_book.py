@@ -303,3 +303,21 @@ def test_no_file_names_a_package_index_or_this_machine():
 )
 def test_what_only_sets_up_draws_or_checks_is_folded(source, metadata, folds):
     assert fold.folded(source, metadata) is folds
+
+
+def test_a_check_folds_to_one_line(capsys):
+    import numpy as np
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    from collapse import book
+
+    book.check(np.random.default_rng(1).normal(2, 1, (3, 9000)), [2.0] * 3, at=[1, 2])
+    table = capsys.readouterr().out
+    page = new_document("page")
+    page += nodes.literal_block("", f"before\n{table}between\n{table}")
+    fold.fold_checks(None, page)
+    said = [node.astext() for node in page]
+    line = r"""<details class="check"><summary>agrees: 2 rows, largest \|z\| \d\.\d</summary>"""
+    assert said[0] == "before" and re.fullmatch(line, said[1]) and said[3] == "</details>"
+    assert said[2] == table.strip("\n") and said[4] == "between" and len(said) == 8

@@ -2,10 +2,11 @@
 
 So is whatever stands before the first figure of a page. What stays open teaches: it says what a
 loop is and asks the package about it. The rule is below; the tags `open` and `fold` on a cell
-overrule it. Notebooks are not touched.
+overrule it. What `book.check` prints folds to one line. Notebooks are not touched.
 """
 
 import ast
+import re
 
 from docutils import nodes
 
@@ -62,6 +63,41 @@ def fold(app, doctree):
             cell["classes"].append("folded")
 
 
+CHECK = re.compile(r"^   t    simulated .*\n(?:.*\n)+?agrees: .*(?:\n|$)", re.MULTILINE)
+
+
+def fold_checks(app, doctree):
+    """A table of a check becomes one line that unfolds; what else a cell prints stays."""
+    for block in list(doctree.findall(nodes.literal_block)):
+        text = block.astext()
+        if not CHECK.search(text):
+            continue
+        new, at = [], 0
+        for found in [*CHECK.finditer(text), None]:
+            between = text[at : found.start() if found else len(text)]
+            if between.strip():
+                new.append(printed(block, between))
+            if found:
+                opening = f'<details class="check"><summary>{in_a_line(found[0])}</summary>'
+                new.append(nodes.raw("", opening, format="html"))
+                new += [printed(block, found[0]), nodes.raw("", "</details>", format="html")]
+                at = found.end()
+        block.replace_self(new)
+
+
+def printed(block, text):
+    copy = block.copy()
+    copy += nodes.Text(text.strip("\n"))
+    copy.rawsource = text.strip("\n")  # it is this that is coloured
+    return copy
+
+
+def in_a_line(table):
+    rows = table.strip("\n").splitlines()[1:-1]
+    worst = max(abs(float(row.split()[-1])) for row in rows)
+    return f"agrees: {len(rows)} row{'s' * (len(rows) > 1)}, largest |z| {worst:.1f}"
+
+
 def within_a_box(node):
     """Solutions fold as a whole."""
     while node.parent is not None:
@@ -73,4 +109,5 @@ def within_a_box(node):
 
 def setup(app):
     app.connect("doctree-read", fold)
+    app.connect("doctree-read", fold_checks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

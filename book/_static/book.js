@@ -45,3 +45,14 @@ window.addEventListener("DOMContentLoaded", () => {
     title?.append(link);
   }
 });
+
+// Search shows a sentence of each page: formulas in it as one would read them.
+window.addEventListener("DOMContentLoaded", () => {
+  if (typeof Search === "undefined") return;
+  const letters = { alpha: "α", rho: "ρ", pi: "π", Sigma: "Σ", theta: "θ", beta: "β", sum: "Σ",
+    infty: "∞", ge: "≥", le: "≤", to: "→", cdot: "·", dots: "…", sigma: "σ", kappa: "κ" };
+  const read = text => text.replace(/\\[([][\s\S]*?\\[)\]]/g, formula => formula.slice(2, -2)
+    .replace(/\\([A-Za-z]+)/g, (_, name) => letters[name] ?? "").replace(/[{}\\$]/g, ""));
+  const words = Search.htmlToText;
+  Search.htmlToText = (...page) => read(words(...page));
+});

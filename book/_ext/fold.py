@@ -82,7 +82,8 @@ def fold_checks(app, doctree):
                 new.append(nodes.raw("", opening, format="html"))
                 new += [printed(block, found[0]), nodes.raw("", "</details>", format="html")]
                 at = found.end()
-        block.replace_self(new)
+        i = block.parent.index(block)
+        block.parent[i : i + 1] = new  # replace_self would give the first its classes
 
 
 def printed(block, text):

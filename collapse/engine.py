@@ -1,7 +1,7 @@
 """The loop, for every scheme and every model: one generator, `iterate`, and its consumer."""
 
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import joblib
 import numpy as np
@@ -137,8 +137,13 @@ def _batch(model, target, plan, t, theta, R, rng):
         n_real = rng.binomial(n, alpha, R)
     else:
         n_real = np.full(R, real_counts(plan.n[t : t + 1], plan.alpha[t : t + 1])[0])
+    writer = target.model if isinstance(target, Drawn) else model  # with covariates of its rows
+    if isinstance(target, At) and hasattr(model, "split") and 0 < alpha < 1:
+        parts = model.split(theta, n_real, n, rng)
+        known, writer = (_own(model, part) for part in parts or (None, None))
+        target = replace(target, model=known)
     real = target.sample(n_real, rng)
-    synthetic = model.sample(theta, n - n_real, rng)
+    synthetic = writer.sample(theta, n - n_real, rng)
     return model.pool(synthetic, real, plan.real_weight[t] if labelled else n_real / n)
 
 
@@ -300,12 +305,23 @@ def _target(model, target):
         if not hasattr(model, "collect"):
             raise TypeError(f"model needs a method collect for a target of rows, found {model!r}")
         model.collect(target.x[None], np.array([len(target.x)]))  # refuses what it cannot use
-        return Drawn(model, target.x)
+        made = model.for_rows(target.x) if hasattr(model, "for_rows") else None
+        return Drawn(_own(model, made), target.x)
     if hasattr(model, "source"):
         return model.source(target)
     if not hasattr(model, "parameters"):
         raise TypeError(f"target must have a method sample(n, rng), found {target!r}")
     return At.one(model, model.parameters(target))
+
+
+def _own(model, made):
+    """A model that a method of `model` made: itself where None, refused where not of its kind."""
+    if made is not None and type(made) is not type(model):
+        raise TypeError(
+            f"model must be a subclass of {type(made).__name__}, not a wrapper, or be given "
+            f"covariates as an array of rows, found {model!r}"
+        )
+    return model if made is None else made
 
 
 def _probe(target, plan):

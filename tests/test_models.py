@@ -781,11 +781,14 @@ def test_units_do_not_matter_and_infinity_is_no_nan():
 
 
 def test_covariates_from_rows_and_from_a_function():
-    """Rows are drawn as they are; a function is asked for its shape; both give the same risk."""
+    """Rows are drawn as they are; a function is asked for its shape; both give the same fits.
+
+    (Where real and synthetic labels are mixed a function's rows are shared out: another draw.)
+    """
     x = np.array([[1.0, -1.0], [1.0, 0.0], [1.0, 2.0]])
     by_rows = c.LinearRegression(x)
     by_function = c.LinearRegression(lambda shape, rng: x[rng.integers(0, 3, shape[:2])])
-    plan = c.mixture(30, 0.5, 3)
+    plan = c.replace(30, 3)
     runs = [
         c.simulate(model, ([1.0, 2.0], 0.5), plan, replications=40, rng=1).values["l2"]
         for model in (by_rows, by_function)

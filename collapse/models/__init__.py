@@ -18,6 +18,12 @@ overrides `sample`, and its real data stay the target's. Optional:
     A faster draw of an unlabelled mixture with the same law; not used where `sample` is overridden.
 ``collect(x, n) -> data``
     The data of the first n (R,) of N samples x (R, N, d): for a target of `targets.rows`.
+``for_rows(x) -> model or None``
+    The model to write beside real rows x (m, d), where it is another: a regression takes its
+    covariates from them.
+``split(theta, n_real, n, rng) -> (model, model) or None``
+    Models to draw the n_real (R,) real samples and the rest of n, where they share something: the
+    rows of a design.
 ``source(target)``
     Something with ``sample(n, rng)``, where drawing from a target is not the model's `sample`.
 ``empirical(data)``

@@ -45,7 +45,7 @@ def power(scale, exponent, *, maximum=np.inf):
     """
     scale = _check.number("scale", scale, above=0)
     exponent = _check.number("exponent", exponent)
-    return _capped(lambda t: scale * float(max(t, 1)) ** exponent, maximum)
+    return _capped(lambda t: _times_power(scale, float(max(t, 1)), exponent), maximum)
 
 
 def geometric(start, ratio, *, maximum=np.inf):
@@ -79,7 +79,15 @@ def geometric(start, ratio, *, maximum=np.inf):
     """
     start = _check.number("start", start, above=0)
     ratio = _check.number("ratio", ratio, above=0)
-    return _capped(lambda t: start * ratio ** float(t), maximum)
+    return _capped(lambda t: _times_power(start, ratio, float(t)), maximum)
+
+
+def _times_power(scale, base, exponent):
+    """scale * base**exponent, finite too where only the power is beyond float64."""
+    quarter = base ** (exponent / 4)
+    if 1e-70 < quarter < 1e70:
+        return scale * base**exponent
+    return scale * quarter * quarter * quarter * quarter  # between scale and the result all along
 
 
 def _capped(function, maximum):

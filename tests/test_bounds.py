@@ -251,3 +251,16 @@ def test_every_theory_function_at_extreme_but_valid_arguments():
                 make(maximum)
     for make in (lambda: c.power(1, 400), lambda: c.geometric(1, 2.0)):
         assert make()(np.int64(2000)) == np.inf and c.power(1, 1, maximum=np.inf)(np.int64(3)) == 3
+
+
+def test_schedules_whose_power_alone_is_beyond_float64():
+    for schedule, t, wanted in (
+        (c.power(1e-300, 200), 100, 1e100),
+        (c.power(1e300, -200), 100, 1e-100),
+        (c.power(1e-300, 200, maximum=1e99), 100, 1e99),
+        (c.geometric(1e-300, 10), 400, 1e100),
+        (c.geometric(1e300, 0.5), 1100, 1e300 * 2.0**-1000 * 2.0**-100),
+    ):
+        np.testing.assert_allclose(schedule(np.int64(t)), wanted, rtol=1e-12)
+    assert c.power(1e-300, 400)(100) == np.inf and c.power(1e300, -400)(100) == 0
+    assert c.power(3, 0.7)(11) == 3 * 11**0.7  # where nothing overflows, to the last bit

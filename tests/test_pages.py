@@ -279,3 +279,72 @@ def test_the_archive_is_whole(soups):
     assert len(wheels) == 1 and "README.txt" in names and "book/data/gpt-laptop.json" in names
     with zipfile.ZipFile(io.BytesIO(zipfile.ZipFile(HTML / "notebooks.zip").read(*wheels))) as held:
         assert "collapse/engine.py" in held.namelist()
+
+
+# Without a network, and on paper
+
+
+@pytest.fixture
+def opened(soups):
+    """A page opened from the disk: its address begins with file://."""
+    with browser() as chromium:
+        page = chromium.new_page(viewport=WIDE)
+
+        def visit(name):
+            page.goto(
+                (HTML / name.partition("?")[0]).as_uri() + name[len(name.partition("?")[0]) :]
+            )
+            page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
+            return page
+
+        yield visit
+
+
+def test_the_book_works_from_the_disk(opened):
+    page = opened("book/theory/regimes.html")
+    assert page.locator("mjx-container").count() > 100
+    inline = "mjx-container[tabindex='0']:not([display='true'])"  # wide ones can be scrolled
+    assert page.locator(inline).count() == 0
+    link = page.locator("article a[href$='#B1']").first
+    link.scroll_into_view_if_needed()
+    link.hover()
+    tip = page.locator("[data-tippy-root]")
+    tip.wait_for()
+    assert "without fresh data" in tip.inner_text()
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("how much real data", "practice"),
+        ("LLM", "practice"),
+        ("fine-tune", "practice"),
+        ("rho", "notation"),
+    ],
+)
+def test_search_answers_from_the_disk(opened, asked, found):
+    page = opened(f"search.html?q={asked.replace(' ', '+')}")
+    page.locator("#search-results li a").first.wait_for()
+    page.wait_for_timeout(1000)  # results come in one by one
+    links = page.locator("#search-results li a").evaluate_all("all => all.map(a => a.href)")
+    assert any(f"/{found}.html" in link for link in links[:5]), links
+
+
+def test_folded_code_opens_and_stays_open(opened):
+    page = opened("book/theory/recursion.html")
+    shut = "div.cell details.hide:not([open])"
+    assert page.locator(shut).count() > 5
+    page.get_by_role("button", name="Show all code").press("Enter")
+    assert page.locator(shut).count() == 0
+    page.reload()
+    assert page.locator(shut).count() == 0
+
+
+def test_paper_shows_what_is_folded_but_no_code_of_service(opened):
+    page = opened("book/theory/recursion.html")
+    proof = page.locator(".proof.dropdown p:not(.admonition-title)").first
+    service = page.locator("div.cell.folded details.hide").first
+    assert not proof.is_visible() and service.is_visible()
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert proof.is_visible() and not service.is_visible()

@@ -305,7 +305,7 @@ def test_the_book_works_from_the_disk(opened):
     assert page.locator("mjx-container").count() > 100
     inline = "mjx-container[tabindex='0']:not([display='true'])"  # wide ones can be scrolled
     assert page.locator(inline).count() == 0
-    link = page.locator("article a[href$='#B1']").first
+    link = page.locator("article a.reference[href$='#B1']").first
     link.scroll_into_view_if_needed()
     link.hover()
     tip = page.locator("[data-tippy-root]")

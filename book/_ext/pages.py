@@ -150,24 +150,6 @@ def clean_page(app, pagename, templatename, context, doctree):
     context["body"] = body.replace(' aria-label="Toggle hidden content"', "")  # it has its words
 
 
-HEAVY = re.compile(
-    r"""\s*<script src="[^"]*/fontawesome\.js[^"]*"></script>"""  # 1.5 MB: the style sheet has them
-    r"""|\s*<link [^>]*sphinx-thebe\.css[^>]*>|\s*<script type="text/x-thebe-config">.*?</script>"""
-    r"""|\s*<script>kernelName = .*?</script>""",
-    re.DOTALL,
-)
-
-
-def lighten(app, exception):
-    """Take from every page what the theme loads and the book does not use."""
-    if exception is None and app.builder.format == "html":
-        for path in Path(app.outdir).rglob("*.html"):
-            text = path.read_text(encoding="utf-8")
-            lighter = HEAVY.sub("", text)
-            if lighter != text:
-                path.write_text(lighter, encoding="utf-8")
-
-
 def setup(app):
     app.add_node(StatusTable)
     app.add_directive("book-status", BookStatus)
@@ -179,6 +161,5 @@ def setup(app):
     app.connect("env-updated", status_pages)
     app.add_directive_to_domain("prf", "proof", Proof, override=True)
     app.connect("html-page-context", clean_page, priority=900)
-    app.connect("build-finished", lighten)
     app.add_js_file("book.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -25,7 +25,7 @@ def test_contract_sample_pool_fit(model, target):
     n = np.array([0, 1, 5, 10**9])
     data = source.sample(n, rng)
     np.testing.assert_array_equal(data.size, n)
-    previous = np.tile([0.25, 0.25, 0.5], (4, 1))
+    previous = rng.dirichlet([1, 1, 1], size=4)
     theta = model.fit(data, previous=previous)
     assert theta.shape == (4, 3)
     np.testing.assert_array_equal(theta[0], previous[0])

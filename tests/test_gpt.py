@@ -324,13 +324,13 @@ def test_the_settings_by_hand():
     plans = experiment.plans(20, 4)
     sizes = {name: plan.n.tolist() for name, plan in plans.items()}
     real = {name: np.rint(plan.n * plan.alpha).tolist() for name, plan in plans.items()}
-    assert sizes.pop("mixture, n grows") == [20, 22, 24, 26, 28]
+    assert sizes.pop("mixture, n grows") == [20, 24, 30, 34, 40]
     assert sizes.pop("real only, half") == [20, 10, 10, 10, 10]
     assert all(n == [20] * 5 for n in sizes.values())
     assert real["replace"] == real["accumulate"] == [20, 0, 0, 0, 0]
     assert real["mixture"] == [20, 10, 10, 10, 10] and real["real only"] == [20] * 5
     assert real["mixture, share falls"] == [20, 10, 5, 3, 2]
-    assert real["mixture, n grows"] == [20, 11, 12, 13, 14]
+    assert real["mixture, n grows"] == [20, 12, 15, 17, 20]
     assert real["real only, half"] == [20, 10, 10, 10, 10]
     kept = [name for name, plan in plans.items() if (plan.gain[1:] < 1).all()]
     assert kept == ["accumulate"]

@@ -36,6 +36,9 @@ lab: do-lab ## open the chapters in JupyterLab
 bench: do-bench ## speed and memory, against other ways to do the same work
 	$(say_it_last)
 
+mutants: do-mutants ## plant the faults of tests/mutants.yml, one at a time: do the tests notice?
+	$(say_it_last)
+
 clean: ## remove what was built; .venv, the environment, stays
 	rm -rf _build .run .pytest_cache .hypothesis .ruff_cache
 
@@ -69,4 +72,4 @@ do-%: always
 
 always:
 
-.PHONY: always help book test pdf page notebooks lab bench clean
+.PHONY: always help book test pdf page notebooks lab bench mutants clean

@@ -1,4 +1,4 @@
-"""The driver behind the Makefile: python book/build.py {book,test,pdf,page,notebooks,lab,bench}.
+"""The driver behind the Makefile: python book/build.py COMMAND, one of those in `main`.
 
 Run by any Python 3.11 or newer, it makes .venv and starts itself again inside it. The steps are
 in book/_ext: plain.py makes the notebooks, execute.py runs them, the book takes their outputs.
@@ -265,6 +265,17 @@ def bench(_):
     return f"{len(scripts)} benchmarks in {took()}"
 
 
+def mutants(_):
+    sys.path.insert(0, str(ROOT / "tests"))
+    from mutants import main as plant
+
+    survivors = plant([])
+    if survivors:
+        raise Stop(f"no test saw {', '.join(survivors)}: mend the test that should have, see "
+                   "tests/mutants.yml, then: make mutants")  # fmt: skip
+    return f"Every planted fault is caught, {took()}"
+
+
 def took():
     seconds = round(time.time() - START)
     return f"{seconds} s" if seconds < 100 else f"{seconds // 60} min {seconds % 60} s"
@@ -272,7 +283,7 @@ def took():
 
 def main():
     commands = {"book": book, "test": test, "pdf": pdf, "page": page, "notebooks": notebooks,
-                "lab": lab, "bench": bench}  # fmt: skip
+                "lab": lab, "bench": bench, "mutants": mutants}  # fmt: skip
     try:
         if sys.version_info < (3, 11):  # noqa: UP036
             raise Stop("Python 3.11 or newer is needed, this is " + sys.version.split()[0])

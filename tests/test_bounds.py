@@ -29,6 +29,21 @@ def test_E5_variance_is_the_sum_of_discounted_noises():
         assert bounds.variance(plan)[t] == pytest.approx(direct, rel=1e-14)
 
 
+def test_E5_variance_around_an_anchor_and_of_a_subsample():
+    """The sums written out: the anchor's own error; a draw from the pool wherever there is one."""
+    n, alpha = np.array([5, 8, 13, 4, 9]), np.array([1, 0.3, 0.0, 0.5, 0.2])
+    anchored, subsampled = c.anchored(n, alpha, 4), c.subsampled(n, 4, alpha=alpha)
+    around, pool = [0.0], [1 / n[0]]
+    for t in range(1, 5):
+        around.append((1 - alpha[t]) ** 2 * around[-1] + 1 / n[t])
+        w, writer = n[t] / n[: t + 1].sum(), 1 / n[t - 1] if t > 1 else 0.0
+        noise = 1 / n[t] + (1 - alpha[t]) ** 2 * writer
+        pool.append((1 - w * alpha[t]) ** 2 * pool[-1] + w**2 * noise)
+    draw = np.append(0.0, 1 / n[1:])  # generation 0 is fitted to all its data
+    np.testing.assert_allclose(bounds.variance(anchored), 1 / n[0] + np.array(around), rtol=1e-14)
+    np.testing.assert_allclose(bounds.variance(subsampled), pool + draw, rtol=1e-14)
+
+
 @pytest.mark.parametrize("name", [name for name in TINY if "filter" not in name])
 def test_E5_deviation_and_l1_by_enumeration(name):
     """Every tail probability of every token, for every scheme: below the bound."""
@@ -64,6 +79,23 @@ def test_E5_how_much_the_bound_gives_away():
     order = np.argsort(off)
     quantile = off[order][np.searchsorted(np.cumsum(law[order]), 0.95)]
     assert 1.3 < bounds.radius(0.05, plan)[-1] / quantile < 1.45
+
+
+def test_E5_l1_gives_away_what_a_normal_law_does():
+    """The mean of the absolute error over its root mean square is sqrt(2 / pi) for large n."""
+    plan = c.mixture([3000, 2000, 4000], [1, 0.3, 0.2], 2)
+    for t, law in enumerate(exact.token_law(0.3, plan)):
+        mean = 2 * law @ abs(np.arange(law.size) / plan.n[t] - 0.3)
+        assert mean / bounds.l1([0.3, 0.7], plan)[t] == pytest.approx(np.sqrt(2 / np.pi), rel=1e-3)
+
+
+def test_E5_chances_of_all_generations_add_up_to_delta():
+    """Generation t may leave its radius with chance delta / ((t + 1) (t + 2)), whose sum is 1."""
+    plan, t = c.mixture(60, 0.1, 25), np.arange(26)
+    for delta in (0.3, 1e-6):
+        r = bounds.radius_anytime(delta, plan)
+        left = [bounds.deviation(x, plan)[s] for s, x in enumerate(r)]
+        np.testing.assert_allclose(left, delta / ((t + 1) * (t + 2)), rtol=1e-12)
 
 
 def test_E5_radius_is_the_inverse():
@@ -135,6 +167,28 @@ def kl_exact(p, plan, add):
 def test_E6_bound_on_kl_against_the_exact_mean(plan, add):
     for p in ([0.5, 0.3, 0.2], [0.9, 0.09, 0.01], [0.6, 0.4, 0.0]):
         assert (kl_exact(p, plan, add) <= bounds.kl(p, plan, add=add) * (1 + 1e-12)).all()
+
+
+@pytest.mark.parametrize("p", [[0.5, 0.5, 0.0], [0.9, 0.0999, 1e-4], [0.25] * 4])
+@pytest.mark.parametrize("add", [0.1, 1.0, 20.0])
+def test_E6_bound_on_kl_is_its_formula(p, add):
+    """Token by token, as the docstring has it: near p, far below it, and never seen."""
+    plan, K = c.mixture([30, 500, 90, 2000], [1, 0.2, 0.0, 0.6], 3), len(p)
+    rho, v = exact.inflation(plan), bounds.variance(plan)
+    for t, n in enumerate(plan.n.tolist()):
+        e = K * add / (n + K * add)
+        total = most = 0.0
+        for share in p:
+            if share == 0:
+                total += e / K
+                continue
+            square = (1 - e) ** 2 * share * (1 - share) * rho[t] + e**2 * (1 / K - share) ** 2
+            worst = max(share * np.log(share * K / e), 0.0)
+            x = (share / 2 + e / K - e * share) / (1 - e)
+            far = np.exp(-(x**2) / (2 * share * v[t])) if x <= share else 0.0
+            total += (4 * np.log(2) - 2) * square / share + worst * far
+            most += worst
+        assert bounds.kl(p, plan, add=add)[t] == pytest.approx(min(total, most), rel=1e-12)
 
 
 @given(st.integers(1, 30), st.floats(0, 1), st.floats(0.1, 8), st.floats(0.05, 0.95))

@@ -79,6 +79,10 @@ def test_D1_values_at_constant_share():
     v = bounds.variance(c.mixture(found.n, alpha, T))[-1]
     wanted = ((1 - alpha) ** T + (1 - (1 - alpha) ** T) / np.sqrt(alpha)) ** 2 / N
     assert v == pytest.approx(wanted, rel=1e-9)
+    for shares in (alpha, [1, 0.5, 0.1, 0.9, 0.2, 0.3, 0.01]):
+        for of in ("all", "real"):  # whole numbers change little where they are large
+            found = design.allocate(N, shares, T, of=of)
+            np.testing.assert_allclose(found.n, found.continuous, rtol=1e-6)
 
 
 def test_D1_rho_is_within_half_a_percent_of_its_own_best():
@@ -200,6 +204,16 @@ def test_B3_samples_needed_are_enough_and_the_least(rho, alpha):
     n = int(design.samples_needed(rho, alpha))
     assert exact.plateau(alpha, n) <= rho
     assert n == 1 or exact.plateau(alpha, n - 1) > rho
+
+
+def test_B3_samples_needed_at_plateaus_themselves():
+    """Rounding adds a sample to one in eight of these, and may take one from none."""
+    rng = np.random.default_rng(1)
+    alpha, n = rng.uniform(1e-4, 1, 20_000), np.exp(rng.uniform(0, 20, 20_000)).astype(int)
+    rho = exact.plateau(alpha, n)
+    np.testing.assert_array_equal(design.samples_needed(rho, alpha), n)
+    plain = np.ceil(1 + (1 - rho) / rho / (alpha * (2 - alpha)))
+    assert (plain > n).mean() > 0.1
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -140,7 +140,17 @@ def test_together_and_one_by_one_agree():
     vmapped = GPT(SMALL, together=True)
     np.testing.assert_allclose(lost, one_by_one, rtol=1e-4)
     np.testing.assert_allclose(lost, vmapped.bits(vmapped.fit(data), held), rtol=1e-3)
-    assert len(set(lost.round(3))) == 4  # replications have keys of their own
+    assert len(set(lost.round(3))) == 4
+
+
+def test_replications_have_keys_of_their_own():
+    """The same documents, four different trainings; the same model, four different texts."""
+    model, rng = GPT(SMALL), np.random.default_rng(2)
+    data = model.documents(np.repeat(documents(1, 16), 4, axis=0), np.full(4, 16), rng)
+    theta = model.fit(data)
+    assert len(set(model.bits(theta, documents(1, 50, seed=9)[0]).round(3))) == 4
+    same = jax.tree.map(lambda leaf: jnp.repeat(leaf[:1], 4, axis=0), theta)
+    assert len({x.tobytes() for x in model.sample(same, np.full(4, 16), rng).x}) == 4
 
 
 def test_equal_weights_read_each_document_once_an_epoch():
@@ -162,11 +172,12 @@ def test_contract_sizes_and_empty_data():
     model, rng = GPT(SMALL), np.random.default_rng(3)
     source, held = Source(model), documents(1, 50, seed=9)[0]
     previous = model.fit(source.sample(np.array([9, 10, 11, 12]), rng))
-    data = source.sample(np.array([0, 1, 5, 40]), rng)
-    np.testing.assert_array_equal(data.size, [0, 1, 5, 40])
+    data = source.sample(np.array([1, 0, 40, 0]), rng)
+    np.testing.assert_array_equal(data.size, [1, 0, 40, 0])
     theta = model.fit(data, previous=previous)
     before, after = model.bits(previous, held), model.bits(theta, held)
-    assert after[0] == before[0] and (after[1:] != before[1:]).all() and np.isfinite(after).all()
+    assert (after == before).tolist() == [False, True, False, True] and np.isfinite(after).all()
+    assert len(set(before.tolist())) == 4  # whose model it is can be told
     with pytest.raises(ValueError, match="at least one document"):
         model.fit(data)
     again = model.sample(theta, np.array([3, 0, 2, 7]), rng)
@@ -282,6 +293,47 @@ def test_real_documents_are_fresh_and_never_held_out():
     parts = (corpus.train, corpus.validation, corpus.held_out)
     texts = [corpus.decode(row) for rows in parts for row in rows]
     assert len(texts) > 1000 and len(set(texts)) == len(texts)  # no document is in two parts
+
+
+def test_what_is_measured():
+    """Statistics of text by hand; loss and perplexity of a network that knows nothing."""
+    rows = np.full((2, 2, 9), -1)
+    rows[0, 0, :7] = [0, 1, 2, 3, 1, 2, 0]  # triples 123, 231, 312; pairs 12, 23, 31
+    rows[0, 1, :6] = [0, 1, 2, 3, 4, 0]  # 123 again, 234; 34
+    rows[1, 0, :2] = rows[1, 1, :2] = 0
+    found = experiment.written(rows)
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "distinct pairs": [4, 0], "repetition": [1 - 4 / 5, 0], "length": [4.5, 0],
+    }  # fmt: skip
+    assert experiment._coverage(np.array([1, 4, 7]), rows[0]) == pytest.approx(2 / 3)
+
+    class Corpus:
+        held_out, held_out_bytes, rare, decode = documents(1, 60)[0], 1000, np.array([3]), str
+
+    model, net = GPT(SMALL), Transformer(SMALL, jax.random.key(1))
+    theta = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), net)
+    found = experiment.measure(model, Corpus, theta, np.random.default_rng(1))
+    tokens = (Corpus.held_out[:, 1:] >= 0).sum()
+    np.testing.assert_allclose(found["perplexity"], 11, rtol=0.03)
+    np.testing.assert_allclose(found["bits per byte"], tokens * np.log2(11) / 1000, rtol=0.03)
+    assert found["rare tokens"] == [1, 1] and len(found["text"]) == 6
+
+
+def test_the_settings_by_hand():
+    """Documents of each generation, and real ones among them."""
+    plans = experiment.plans(20, 4)
+    sizes = {name: plan.n.tolist() for name, plan in plans.items()}
+    real = {name: np.rint(plan.n * plan.alpha).tolist() for name, plan in plans.items()}
+    assert sizes.pop("mixture, n grows") == [20, 24, 30, 34, 40]
+    assert sizes.pop("real only, half") == [20, 10, 10, 10, 10]
+    assert all(n == [20] * 5 for n in sizes.values())
+    assert real["replace"] == real["accumulate"] == [20, 0, 0, 0, 0]
+    assert real["mixture"] == [20, 10, 10, 10, 10] and real["real only"] == [20] * 5
+    assert real["mixture, share falls"] == [20, 10, 5, 3, 2]
+    assert real["mixture, n grows"] == [20, 12, 15, 17, 20]
+    assert real["real only, half"] == [20, 10, 10, 10, 10]
+    kept = [name for name, plan in plans.items() if (plan.gain[1:] < 1).all()]
+    assert kept == ["accumulate"]
 
 
 def test_near_duplicates_are_counted():

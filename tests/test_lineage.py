@@ -163,8 +163,17 @@ def test_E3_token_law_by_enumeration(name):
         np.testing.assert_allclose(law, expected, rtol=1e-12)
 
 
-def test_E3_agrees_with_the_founders_and_with_rho():
-    plan, p = c.mixture(lambda t: 150 + 40 * t, lambda t: 0.5 / t, 12), [0.01, 0.3, 0.69]
+STRETCHES = {  # sizes and shares that stay and change, one without the other
+    "all change": c.mixture(lambda t: 150 + 40 * t, lambda t: 0.5 / t, 12),
+    "the size before changes alone": c.mixture([10, 30, 30, 30, 80, 30, 30], 0.2, 6),
+    "the share changes alone": c.mixture(40, [1, 0.1, 0.1, 0.5, 0.5, 0.0, 0.0], 6),
+    "replace": c.replace([10, 30, 30, 10, 10, 30], 5),
+}
+
+
+@pytest.mark.parametrize("plan", STRETCHES.values(), ids=STRETCHES)
+def test_E3_agrees_with_the_founders_and_with_rho(plan):
+    p = [0.01, 0.3, 0.69]
     rho = exact.inflation(plan)
     for k, share in enumerate(p):
         for t, law in enumerate(exact.token_law(share, plan)):

@@ -38,6 +38,7 @@ def test_edges():
     assert metrics.kl(dead, p) == np.inf and metrics.kl_reverse(dead, p) == pytest.approx(np.log(2))
     assert metrics.kl_reverse([0, 0, 1], p) == np.inf and metrics.chi_square([0, 0, 1], p) == np.inf
     assert metrics.chi_square(dead, p) == 1 and metrics.coverage(dead, p) == 0.5
+    assert metrics.coverage([0.5, 0.0, 0.5], p) == 0.5 and metrics.coverage([0, 0, 1], p) == 0
     assert metrics.entropy(dead) == 0 and metrics.heterozygosity(dead) == 0
     for name in ("l1", "l2", "tv", "kl", "kl_reverse", "chi_square"):
         assert getattr(metrics, name)(THETA, THETA).max() < 1e-15

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chi2, norm
 
 import collapse as c
-from collapse import targets
+from collapse import exact, targets
 from collapse.book import check
 from collapse.models import next_token
 from collapse.models.next_token import NextToken, _count, _grams
@@ -96,6 +96,18 @@ def test_F1_the_recursion_is_exact():
                     after[new] = after.get(new, 0) + chance
         law = after
         assert sum(2 * (row - p) ** 2 * weight for row, weight in law.items()) == want
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [c.mixture([8, 3, 3, 12, 12, 1], [1, 0.25, 0.5, 0.5, 0, 0.75], 5), c.replace([8, 8, 3, 9], 3)],
+    ids=["mixture", "replace"],
+)
+def test_F1_context_risk_is_the_recursion(plan):
+    """All contexts at once, sizes and shares that stay and change, one without the other."""
+    found = exact.context_risk(P, PI, plan, start=np.full(4, 1 / 4))
+    wanted = [recursion(*pair, plan) for pair in zip(PI, P, strict=True)]
+    np.testing.assert_allclose(found.T, wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -402,12 +414,13 @@ def test_without_samples_the_previous_model_stays():
     for options in ({}, {"unseen": "backoff"}, {"unseen": "uniform", "unit": "tokens"}):
         model = NextToken(**options)
         source = model.source(SMALL)
-        previous = model.fit(source.sample(np.array([9, 9]), rng))
-        theta = model.fit(source.sample(np.array([0, 9]), rng), previous=previous)
+        previous = model.fit(source.sample(np.array([9, 2, 9, 3]), rng))
+        theta = model.fit(source.sample(np.array([9, 0, 9, 0]), rng), previous=previous)
         for context in range(4):
             rows, before = model.rows(theta, context), model.rows(previous, context)
-            np.testing.assert_allclose(rows[0], before[0], rtol=1e-14)
-        assert theta.grams[0] == previous.grams[0]
+            np.testing.assert_allclose(rows[[1, 3]], before[[1, 3]], rtol=1e-14)
+        assert (theta.grams == previous.grams)[[1, 3]].all()
+        assert len(set(previous.grams.tolist())) > 1  # whose model it is can be told
         with pytest.raises(ValueError, match="data must hold at least one sample where"):
             model.fit(source.sample(np.array([0, 3]), rng))
 
@@ -698,6 +711,8 @@ def test_words_that_can_still_be_reached():
         for _, theta in c.iterate(model, text, c.replace(6, 5), replications=8, rng=3):
             found = model.words(theta).tolist()
             assert found == [walk(model, theta, r) for r in range(8)]
+            share = model.default_record(text)["vocabulary"](theta)
+            np.testing.assert_allclose(share, np.array(found) / 8)  # the end mark is no word
             if model == c.NextToken():
                 kept = [
                     np.unique(theta.key[theta.key // theta.space.size == r] % 9) for r in range(8)

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
 from collapse import book, plot
 
@@ -46,3 +47,25 @@ def test_check_reads_the_rows_it_is_given(capsys):
     assert worst < 5 and [line.split()[0] for line in out[1:3]] == ["1", "3"]
     exactly = np.zeros((2, 10))
     assert book.check(exactly, [0.0, 0.0], planted=None) == 0
+
+
+def rows_of(mean, R=10_000):
+    """Samples with this mean and a standard error of 0.01, in every row."""
+    return np.add.outer(mean, np.tile([1.0, -1.0], R // 2) * np.sqrt(1 - 1 / R))
+
+
+def test_check_shares_its_false_alarm_among_the_rows():
+    """2.2 standard errors: too far for one row at 5%, not for the farthest of four."""
+    samples = rows_of([0.022, 0.0, 0.0, 0.0])
+    kw = {"false_alarm": 0.05, "planted": None}
+    assert book.check(samples, np.zeros(4), at=[0, 1, 2, 3], **kw) == pytest.approx(2.2)
+    with pytest.raises(AssertionError, match="theory and simulation disagree"):
+        book.check(samples, np.zeros(4), at=[0], **kw)
+
+
+@pytest.mark.parametrize("mean", [0.96, 1.04])
+def test_check_must_see_errors_of_both_signs(mean):
+    """Four standard errors off agrees with theory, and hides 5% on its own side."""
+    with pytest.raises(AssertionError, match="could not see an error of 5%"):
+        book.check(rows_of([mean]), [1.0], at=[0])
+    assert book.check(rows_of([mean]), [1.0], at=[0], planted=0.1) == pytest.approx(4)

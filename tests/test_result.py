@@ -63,7 +63,24 @@ def test_infinite_records_stay_infinite():
     np.testing.assert_array_equal(result.quantile(0.0)["kl"], 1)
 
 
-@pytest.mark.parametrize("copy", [deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+COPIES = [deepcopy, lambda x: pickle.loads(pickle.dumps(x))]
+
+
+@pytest.mark.parametrize("copy", COPIES)
+@pytest.mark.parametrize("plan", TINY.values(), ids=TINY)
+def test_copies_of_plans_are_the_same_loop(plan, copy):
+    """Worker processes run copies."""
+    again = copy(plan)
+    assert [getattr(again, name) for name in ("real", "mixing", "subsample")] == [
+        plan.real,
+        plan.mixing,
+        plan.subsample,
+    ]
+    for name in ("n", "alpha", "gain", "real_weight"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(plan, name))
+
+
+@pytest.mark.parametrize("copy", COPIES)
 def test_copies_are_read_only_too(result, copy):
     again = copy(result)
     assert repr(again) == repr(result)

@@ -6,6 +6,8 @@ differ a little between Python builds, so `source` says which one was read.
 """
 
 import ast
+import csv
+import json
 import os
 import platform
 import re
@@ -14,6 +16,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +27,15 @@ __all__ = ["END", "REST", "Rows", "Text", "Words", "paragraphs", "rows", "text",
 
 END = "<end>"
 REST = "<rest>"
-WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*")
+WORD = re.compile(r"<unk>|[^\W\d_]+(?:'[^\W\d_]+)*")
 TOKEN = re.compile(WORD.pattern + r"|[.,;:?!](?!\S)")  # a mark that ends something: not that in a.b
 MARKS = ".,;:?!"
-NO_PARAGRAPHS = "files must contain paragraphs of three words or more, found none in {}"
 BLANK = re.compile(r"\n[^\S\n]*\n")
+DOCUMENTS = {"paragraph": BLANK.split, "line": str.splitlines, "file": lambda content: [content]}
+TAG = re.compile(r"</[a-z][a-z0-9]*\s*>", re.IGNORECASE)
+# Thai, Lao, Tibetan, Burmese, Khmer, Japanese and Chinese without spaces between the words
+RUN = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]{5,}")
+UNCUT = 0.02  # of the letters: a foreign name or two in a text do no harm
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +127,8 @@ class Text:
         The documents one after another, each with its end mark 0; none is empty. Read-only.
     source : str
         Which text it was.
+    between : str
+        What `decode` writes between two tokens: a space, nothing where they are characters.
 
     Raises
     ------
@@ -135,6 +144,7 @@ class Text:
     tokens: tuple
     stream: np.ndarray
     source: str
+    between: str = " "
 
     def __post_init__(self):
         tokens = tuple(self.tokens)
@@ -201,7 +211,7 @@ class Text:
         _check.generator(rng).shuffle(chosen)
         inside = chosen[np.cumsum(end) - end]
         parts = self.stream[inside], self.stream[~inside]
-        return tuple(Text(self.tokens, part, self.source) for part in parts)
+        return tuple(Text(self.tokens, part, self.source, self.between) for part in parts)
 
     def decode(self, ids):
         """Token ids as something to read: an end mark begins a new line.
@@ -228,7 +238,7 @@ class Text:
         if ids.size and ids.max() >= len(self.tokens):
             raise ValueError(f"ids must be below {len(self.tokens)}, found {ids.max()}")
         written = "".join(
-            "\n" if i == 0 else self.tokens[i] if self.tokens[i] in MARKS else " " + self.tokens[i]
+            "\n" if i == 0 else ("" if self.tokens[i] in MARKS else self.between) + self.tokens[i]
             for i in ids
         )
         return "\n".join(line.strip() for line in written.split("\n"))
@@ -264,7 +274,7 @@ def zipf(K, s=1.0):
     return weight / weight.sum()
 
 
-def words(k, files=None):
+def words(k, files=None, *, field=None):
     """Word probabilities of real text: the k most frequent words, lower case, and ``"<rest>"``.
 
     Parameters
@@ -273,9 +283,11 @@ def words(k, files=None):
         Words to keep, at least 1 and at most the number of distinct words in the text.
     files : path or list of paths, optional
         UTF-8 text files of your own, in a language that separates its words and writes them in
-        letters without combining marks. By default the English
-        that ships with every CPython: `pydoc_data.topics` and the docstrings of the standard
-        library.
+        letters without combining marks (others: `text` with ``cut="character"``). By default the
+        English that ships with every CPython: `pydoc_data.topics` and the docstrings of the
+        standard library. ``<unk>`` is one word.
+    field : str, optional
+        Where the files are tables, ``.csv``, ``.tsv`` or JSON Lines: the column to read.
 
     Returns
     -------
@@ -295,10 +307,11 @@ def words(k, files=None):
     (4, '<rest>', 1.0)
     """
     k = _check.whole("k", k)
-    if files is None:
+    if files is None and field is None:
         counts, source = _python_english()
     else:
-        contents, source = _read_files(files)
+        contents, source = _read_files(files, field)
+        _cuttable(contents, source)
         counts = _count(contents)
     if not counts:
         raise ValueError(f"files must contain words, found none in {source or 'no file'}")
@@ -313,11 +326,10 @@ def words(k, files=None):
     return Words((*(word for word, _ in kept), REST), p, total, source)
 
 
-def text(files=None, *, k=None):
+def text(files=None, *, k=None, by="paragraph", cut="word", field=None):
     """Real text as documents of tokens: words in lower case and the marks ``. , ; : ? !``
 
-    A document is a paragraph, between blank lines, of at least three words; paragraphs with ``>>>``
-    are code and left out. A mark counts where white space or the end follows.
+    A mark counts where white space or the end follows. ``<unk>`` is one token.
 
     Parameters
     ----------
@@ -325,6 +337,16 @@ def text(files=None, *, k=None):
         UTF-8 text files of your own; by default the English of CPython, as for `words`.
     k : int, optional
         Tokens to keep, the most frequent; ``"<rest>"`` stands for the others. By default all.
+    by : "paragraph", "line" or "file"
+        What a document is. "paragraph": what stands between blank lines, of at least three words;
+        paragraphs with ``>>>`` are code and left out. "line": a line with a word in it, for lists
+        (names, titles). "file": a whole file, or record of a table. The text must have two or more.
+    cut : "word" or "character"
+        What a token is. "character": a character in lower case with its combining marks, white
+        space a single space; for scripts that do not separate words, and for models of spelling.
+    field : str, optional
+        Where the files are tables, ``.csv``, ``.tsv`` or JSON Lines: the column that holds the
+        text. Each record is read as a file of its own.
 
     Returns
     -------
@@ -344,28 +366,48 @@ def text(files=None, *, k=None):
     >>> english = text(k=3)
     >>> len(english.tokens), english.tokens[0], english.tokens[-1]
     (5, '<end>', '<rest>')
+
+    One document a line, of words or of characters, and one column of a table:
+
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     names, table = Path(folder, "names.txt"), Path(folder, "films.csv")
+    ...     _ = names.write_text("Ada\\nAlan\\nGrace\\n")
+    ...     _ = table.write_text("id,title\\n1,The Third Man\\n2,Rear Window\\n")
+    ...     text(names, by="line")
+    ...     text(names, by="line", cut="character")
+    ...     text(table, field="title", by="line")
+    <3 documents, 3 running tokens, 3 distinct: names.txt>
+    <3 documents, 12 running tokens, 8 distinct: names.txt>
+    <2 documents, 5 running tokens, 5 distinct: films.csv>
     """
-    if files is None:
+    by = _check.option("by", by, tuple(DOCUMENTS))
+    cut = _check.option("cut", cut, ("word", "character"))
+    if files is None and field is None and (by, cut) == ("paragraph", "word"):
         whole = _python_text()
     else:
-        contents, source = _read_files(files)
-        whole = _text(contents, source)
+        contents, source = _read_files(files, field)
+        whole = _text(contents, source, by, cut)
     if k is None:
         return whole
     k = _check.whole("k", k)
     if k >= len(whole.tokens):
         distinct = f"{len(whole.tokens) - 1}, the number of distinct tokens in the text"
         raise ValueError(f"k must be at most {distinct}, found {k}")
-    return Text((*whole.tokens[: k + 1], REST), np.minimum(whole.stream, k + 1), whole.source)
+    tokens, stream = (*whole.tokens[: k + 1], REST), np.minimum(whole.stream, k + 1)
+    return Text(tokens, stream, whole.source, whole.between)
 
 
-def paragraphs(files=None):
+def paragraphs(files=None, *, by="paragraph", field=None):
     """The documents of `text` as they are written, white space apart.
 
     Parameters
     ----------
     files : path or list of paths, optional
-        As for `text`.
+    by : "paragraph", "line" or "file"
+    field : str, optional
+        All as for `text`; a script that does not separate its words is no harm here.
 
     Returns
     -------
@@ -385,31 +427,41 @@ def paragraphs(files=None):
     >>> len(written) > 10_000, source.split(" ")[0]
     (True, 'topics')
     """
-    contents, source = (_python_texts(), _python_source()) if files is None else _read_files(files)
-    found = [" ".join(part.split()) for part, _ in _documents(contents)]
-    if not found:
-        raise ValueError(NO_PARAGRAPHS.format(source or "no file"))
-    return found, source
+    contents, source = _read_files(files, field)
+    by = _check.option("by", by, tuple(DOCUMENTS))
+    return [" ".join(part.split()) for part, _ in _documents(contents, source, by)], source
 
 
-def _documents(contents):
-    """Paragraphs of at least three words, and their tokens."""
+def _documents(contents, source, by, cut="word"):
+    """The documents, two or more, and their tokens."""
+    least, find = (3 if by == "paragraph" else 1), TOKEN.findall if cut == "word" else _characters
+    found = []
     for content in contents:
-        for paragraph in BLANK.split(content):
-            found = [] if ">>>" in paragraph else TOKEN.findall(_plain(paragraph))
-            if sum(token not in MARKS for token in found) >= 3:
-                yield paragraph, found
+        for part in DOCUMENTS[by](content):
+            tokens = [] if by == "paragraph" and ">>>" in part else find(_plain(part))
+            if sum(token not in MARKS and token != " " for token in tokens) >= least:
+                found.append((part, tokens))
+    if not found:
+        want = "paragraphs of three words or more" if least == 3 else f"a {by} with a word in it"
+        raise ValueError(f"files must contain {want}, found none in {source or 'no file'}")
+    if len(found) == 1:
+        raise ValueError(
+            f"files must hold two documents or more, found one {by} of {len(found[0][1]):,} tokens "
+            f"in {source}: by='line' makes each line a document, by='paragraph' what stands "
+            "between blank lines, by='file' each file"
+        )
+    return found
 
 
-def _text(contents, source):
-    documents = [found for _, found in _documents(contents)]
+def _text(contents, source, by="paragraph", cut="word"):
+    if cut == "word":
+        _cuttable(contents, source)
+    documents = [found for _, found in _documents(contents, source, by, cut)]
     counts = Counter(token for document in documents for token in document)
-    if not counts:
-        raise ValueError(NO_PARAGRAPHS.format(source or "no file"))
     tokens = (END, *sorted(counts, key=lambda token: (-counts[token], token)))
     number = {token: i for i, token in enumerate(tokens)}
     stream = [number[token] for document in documents for token in (*document, END)]
-    return Text(tokens, np.array(stream), source)
+    return Text(tokens, np.array(stream), source, " " if cut == "word" else "")
 
 
 @cache
@@ -421,6 +473,32 @@ def _plain(text):
     return unicodedata.normalize("NFC", text.lower()).replace("’", "'")
 
 
+def _characters(text):
+    """Characters with their combining marks, white space a single space."""
+    found = []
+    for letter in " ".join(text.split()):
+        if found and (unicodedata.category(letter)[0] == "M" or letter == "\u200d"):
+            found[-1] += letter
+        else:
+            found.append(letter)
+    return found
+
+
+def _cuttable(contents, source):
+    """Refuse a text whose words `WORD` does not find."""
+    whole = unicodedata.normalize("NFC", "\n".join(contents))
+    runs, counts = "".join(RUN.findall(whole)), Counter(whole)
+    letters = sum(count for letter, count in counts.items() if letter.isalpha())
+    counts.subtract(runs)
+    marks = sum(count for c, count in counts.items() if unicodedata.category(c)[0] == "M")
+    if len(runs) + marks > UNCUT * (letters + marks):
+        raise ValueError(
+            "files must be in a script that separates its words by spaces and has no combining "
+            f"marks, found {(runs or whole)[:20]!r} in {source}: "
+            "targets.text(files, cut='character') makes tokens of characters"
+        )
+
+
 def _count(texts):
     counts = Counter()
     for text in texts:
@@ -428,24 +506,97 @@ def _count(texts):
     return counts
 
 
-def _read_files(files):
-    """What the files contain, and their names."""
+def _read_files(files, field):
+    """What the files contain, and their names; by default Python's."""
+    if files is None:
+        if field is not None:
+            raise ValueError(f"files must be tables where field is given, found none for {field!r}")
+        return _python_texts(), _python_source()
     paths = files if isinstance(files, (list, tuple)) else [files]
     if not all(isinstance(path, (str, Path)) for path in paths):
         raise TypeError(f"files must be a path or a list of paths, found {files!r}")
-    return [_read(path) for path in paths], ", ".join(Path(path).name for path in paths)
+    if field is not None and not isinstance(field, str):
+        raise TypeError(f"field must be the name of a column, found {field!r}")
+    contents = [content for path in paths for content in _read(Path(path), field)]
+    return contents, ", ".join(Path(path).name for path in paths)
 
 
-def _read(path):
+def _read(path, field):
+    """The text of a file; the column `field` of a table."""
+    content = _decode(path)
+    comma = path.suffix.lower() in (".csv", ".tsv")
+    if field is not None:
+        return list(_column(content, path.name, field, comma))
+    start = content.lstrip()[:200].lower()
+    if comma or path.suffix.lower() in (".jsonl", ".ndjson", ".json") or _is_json(content):
+        raise ValueError(
+            f"field must name the column to read where a file is a table, found None for "
+            f"{path.name}, which begins {start[:40]!r}"
+        )
+    markup = start.startswith(("<!doctype", "<html", "<?xml"))
+    if markup or len(TAG.findall(content)) > len(content) / 500:
+        raise ValueError(
+            f"files must be plain text, found markup in {path.name}, which begins {start[:40]!r}: "
+            "save its text without the tags first (a browser can)"
+        )
+    return [content]
+
+
+def _is_json(content):
+    for part in (content.lstrip().split("\n", 1)[0], content):
+        try:
+            value = json.loads(part) if content.lstrip()[:1] in ("{", "[") else None
+        except (ValueError, RecursionError):
+            continue
+        return isinstance(value, dict) or (bool(value) and isinstance(value[0], (dict, str)))
+    return False
+
+
+def _column(content, name, field, comma):
+    """The texts of one column of a table with a header, or of JSON Lines."""
+    lines = content.split("\n")
     try:
-        return Path(path).read_text(encoding="utf-8-sig")
+        if comma:
+            sign = max(",;\t", key=lines[0].count)
+            records = csv.DictReader(StringIO(content, newline=""), delimiter=sign)
+        else:
+            records = (json.loads(line) for line in lines if line.strip())
+        for i, record in enumerate(records, start=1):
+            value = record.get(field) if isinstance(record, dict) else None
+            if not isinstance(value, str) or None in record:  # None: cells beyond the header
+                raise ValueError(
+                    f"field must name a column of text in every record, {field!r} does not in "
+                    f"record {i} of {name}, found {_check.short(record)}"
+                )
+            yield value
+    except (json.JSONDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"files must be .csv, .tsv or JSON Lines where field is given, found {name}: {error}"
+        ) from None
+
+
+def _decode(path):
+    try:
+        raw = path.read_bytes()
     except OSError as error:
         raise type(error)(
             f"files must be text files that can be read, found {str(path)!r}, looked for from "
             f"{os.getcwd()!r}: {error.strerror}"
         ) from None
+    wide = raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if not wide and (b"\0" in raw or raw.startswith(b"%PDF")):
+        raise ValueError(
+            f"files must be UTF-8 text, found binary content in {path.name}: save its text first, "
+            "from the program that reads it"
+        )
+    try:
+        return raw.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise ValueError(f"files must be UTF-8 text, found {Path(path).name}: {error}") from None
+        old = "utf-16" if wide else "cp1252"
+        raise ValueError(
+            f"files must be UTF-8 text, found {path.name}: {error}. If it is {old}, this converts "
+            f"it: Path('new.txt').write_text(Path({path.name!r}).read_text({old!r}), 'utf-8')"
+        ) from None
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Claims C2, C3, C7, F7, G1, G3: what keeping data, and knowing more, is worth."""
+"""Claims B9, C2, C3, C7, F7, G1, G3: what keeping data, and knowing more, is worth."""
 
 from fractions import Fraction
 
@@ -7,13 +7,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.stats import multinomial
+from scipy.stats import binom, multinomial
 
 import collapse as c
 from collapse import asymptotics, exact
 from collapse.book import check
 
 whole = st.integers(1, 10**6)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(0, 4)), min_size=2, max_size=5),
+    st.sampled_from(["mixture", "accumulate", "aware", "filtered"]),
+)
+def test_B9_no_scheme_is_worth_more_than_its_real_samples(steps, scheme):
+    n, alpha = [k for k, _ in steps], [1.0, *(a / 4 for _, a in steps[1:])]
+    T, law = len(n) - 1, np.ones(1)
+    for size, share in zip(n, alpha, strict=True):  # the law of the number of real samples
+        law = np.convolve(law, binom.pmf(np.arange(size + 1), size, share))
+    least = (law[1:] / np.arange(1, law.size)).sum()  # E[1/M]; M is at least n_0
+    make = getattr(c, scheme)
+    plan = make(n, T, alpha=alpha) if scheme == "accumulate" else make(n, alpha, T)
+    assert exact.inflation(plan)[-1] >= least * (1 - 1e-9)
+    real = np.rint(np.multiply(n, alpha)).astype(int)  # and numbers fixed beforehand
+    labelled = c.Plan(
+        np.maximum(real, 1), np.where(real > 0, 1.0, 0.0), gain=real / np.cumsum(real),
+        real_weight=np.where(real > 0, 1.0, 0.0), mixing="stratified",
+    )  # fmt: skip
+    assert exact.inflation(labelled)[-1] == pytest.approx(1 / real.sum(), rel=1e-9)
 
 
 @given(st.integers(1, 10**9))

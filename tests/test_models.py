@@ -356,9 +356,9 @@ def test_F3_plateau_is_the_fixed_point_or_infinite():
 
 @fresh
 def test_F3_v2_minus_one_is_the_categorical(plan):
-    np.testing.assert_array_equal(exact.inflation(plan), exact.inflation(plan, v2=-1))
+    """False alarm 1e-6; a theory 5% off is rejected: `check` asserts it."""
     run = c.simulate(c.Bernoulli(), 0.25, plan, replications=60_000, rng=14)
-    check(run.values["l2"], 3 / 16 * exact.inflation(plan), planted=None)  # tiny n
+    check(run.values["l2"], 3 / 16 * exact.inflation(plan))
 
 
 def test_F3_poisson_dies_like_a_branching_process():

@@ -189,6 +189,21 @@ def test_contract_rows_as_target(model, x):
         c.simulate(model, target, c.replace(5, 2))
 
 
+@pytest.mark.parametrize(("model", "x"), ROWS.values(), ids=ROWS)
+def test_contract_ragged_rows(model, x):
+    """Only the first n of a replication's rows are data: 12 and 7 of 20."""
+    rng, rows = np.random.default_rng(9), np.asarray(targets.rows(x).x)
+    drawn, n = rows[rng.integers(0, len(rows), (2, 20))], np.array([12, 7])
+    drawn[1, :2] = rows[:2]  # both labels
+    found = summary(model, model.fit(model.collect(drawn, n)), rows.shape[1])
+    for r in range(2):
+        alone = model.fit(model.collect(drawn[r : r + 1, : n[r]], n[r : r + 1]))
+        wanted = summary(model, alone, rows.shape[1])
+        np.testing.assert_allclose(found[r], wanted[0], rtol=1e-8, atol=1e-12)
+    whole = summary(model, model.fit(model.collect(drawn, np.array([20, 20]))), rows.shape[1])
+    assert abs(whole - found).max(axis=tuple(range(1, found.ndim))).min() > 1e-4  # the rest matters
+
+
 WHOLE = {name: pair for name, pair in ROWS.items() if "Logistic" not in name}
 WHOLE["LogisticRegression"] = c.LogisticRegression(ridge=0), ROWS["LogisticRegression"][1]
 

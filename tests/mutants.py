@@ -85,7 +85,7 @@ def survivors(mutants, say=print):
         start = time.monotonic()
         test = catchers[mutant["id"]] = caught(mutant)
         seconds = time.monotonic() - start
-        say(f"{mutant['id']:<28} {seconds:5.0f} s  {test or 'SURVIVES: ' + mutant['fault']}")
+        say(f"{mutant['id']:<36} {seconds:4.0f} s  {test or 'SURVIVES: ' + mutant['fault']}")
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(one, mutants))

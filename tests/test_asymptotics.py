@@ -63,7 +63,6 @@ def test_B6_lag_of_the_moving_plateau(b, k):
     lag = (b - 1) / (2 * k) / (1 - (b - 1) / (2 * k))
     assert ratio == pytest.approx(1 + lag, rel=2e-2)
     assert tracking(plan).lag[-1] == pytest.approx(lag, rel=1e-2)
-    assert abs(ratio / (1.05 * (1 + lag)) - 1) > 2e-2  # a wrong constant is seen
 
 
 @given(schedules)
@@ -74,6 +73,17 @@ def test_B6_tracking_says_where_the_plateau_is_good(schedule):
     assert guide.good[0]
     off = abs(rho / guide.plateau - 1)
     assert (off[guide.good] <= 0.1 * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize(("b", "alpha"), [(0.5, 0.02), (1, 0.1), (1, 0.5), (2, 0.1), (2, 0.5)])
+def test_B6_tracking_on_schedules_that_are_slow_in_the_end(b, alpha):
+    """Bad first and good later; where it is called good it is nearly as far off as it may be."""
+    plan = c.mixture(c.power(50, b), alpha, 200)
+    guide = tracking(plan)
+    off = abs(exact.inflation(plan) / guide.plateau - 1)
+    later = guide.good[2:]
+    assert later.any() and not later.all() and off[~guide.good].max() > 0.2
+    assert 0.08 < off[guide.good].max() <= 0.1
 
 
 def slope(plan, T):

@@ -298,13 +298,20 @@ def test_B8_anchor_never_beats_its_sample(n, alphas):
     np.testing.assert_allclose(rho, direct, rtol=1e-9)
 
 
-@given(schedules)
-def test_C1_gain_one_is_the_mixture(schedule):
+@given(schedules, st.data())
+def test_C1_any_gain(schedule, data):
+    """Error (1 - w alpha) e + w noise; a batch varies as one sample of alpha p + (1 - alpha) phat,
+    whose heterozygosity is h (1 - (1 - alpha)^2 rho)."""
     n, alpha = np.array(schedule[0]), np.array([1.0, *schedule[1]])
-    plan = c.Plan(n=n, alpha=alpha, gain=np.ones(n.size))
-    np.testing.assert_array_equal(
-        exact.inflation(plan), exact.inflation(c.mixture(n, alpha, n.size - 1))
-    )
+    gain = [1.0, *data.draw(st.lists(share, min_size=n.size - 1, max_size=n.size - 1))]
+    rho = [1 / n[0]]
+    for m, a, w in zip(n[1:], alpha[1:], gain[1:], strict=True):
+        noise = (1 - (1 - a) ** 2 * rho[-1]) / m
+        rho.append((1 - w * a) ** 2 * rho[-1] + w**2 * noise)
+    found = exact.inflation(c.Plan(n=n, alpha=alpha, gain=gain))
+    np.testing.assert_allclose(found, rho, rtol=1e-9)
+    mixed = c.mixture(n, alpha, n.size - 1)  # gain 1 by default
+    assert (mixed.gain == 1).all()
 
 
 @given(st.lists(st.integers(1, 10**4), min_size=2, max_size=15), st.floats(0.01, 1), st.data())

@@ -75,6 +75,21 @@ def test_A7_missing_and_coverage_by_enumeration(name):
     np.testing.assert_array_equal(exact.missing(p, plan), exact.missing(p, plan, t))
 
 
+def test_A7_coverage_counts_tokens_of_equal_probability():
+    p = np.array([0.05] * 4 + [0.1, 0.1, 0.6, 0.0])
+    for plan in (
+        c.mixture([9, 4, 6, 30], 0.2, 3),
+        c.replace([9, 4, 6], 2),
+        c.accumulate([9, 4, 6], 2, alpha=0.3),
+    ):
+        for t, share in enumerate(exact.coverage(p, plan)):
+            assert share == pytest.approx(1 - exact.missing(p, plan, t)[:-1].mean(), rel=1e-12)
+        if plan.gain.min() == 1:
+            lines = asymptotics.founders(plan)[:, None]
+            near = (1 - (1 - p[:-1]) ** lines).mean(axis=1)
+            np.testing.assert_allclose(asymptotics.coverage(p, plan), near, rtol=1e-12)
+
+
 def test_A7_coverage_by_simulation():
     """False alarm 1e-6 a check; sees an error of 5%."""
     p = c.targets.zipf(300)

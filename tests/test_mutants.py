@@ -44,9 +44,7 @@ def test_a_few_faults_are_caught():
 
 def test_an_entry_that_no_longer_fits_is_refused():
     gone = MUTANTS["engine-batch-size"] | {"old": "no such text"}
-    with pytest.raises(
-        ValueError, match=r"engine-batch-size: old must stand exactly once.*found 0"
-    ):
+    with pytest.raises(ValueError, match=r"engine-batch-size: old must stand .* found 0"):
         mutants.planted(gone)
     with pytest.raises(SystemExit, match=r"no such fault in tests/mutants\.yml: none"):
         mutants.main(["none"])

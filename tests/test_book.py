@@ -321,3 +321,16 @@ def test_a_check_folds_to_one_line(capsys):
     line = r"""<details class="check"><summary>agrees: 2 rows, largest \|z\| \d\.\d</summary>"""
     assert said[0] == "before" and re.fullmatch(line, said[1]) and said[3] == "</details>"
     assert said[2] == table.strip("\n") and said[4] == "between" and len(said) == 8
+
+
+ITSELF = re.compile(r"not np\.(?:all|is)close\([^\n]*?\b(?:0\.9\d*|1\.0\d*) ?\*")
+
+
+def test_no_check_compares_a_number_with_its_own_multiple():
+    """Where x is close to y it is not close to 1.05 y, whatever x and y are."""
+    texts = {path: path.read_text(encoding="utf-8") for path in BOOK.rglob("*.md")}
+    texts |= {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*.py")}
+    found = {str(path): ITSELF.findall(text) for path, text in texts.items()}
+    assert {path: hits for path, hits in found.items() if hits} == {}
+    planted = "assert not np.all" + "close(R, 1.05 * R, rtol=1e-2)"  # in two, or it is found
+    assert ITSELF.search(planted)

@@ -1,11 +1,14 @@
 """Claims B9, C2, C3, C7, F7, G1, G3: what keeping data, and knowing more, is worth."""
 
+from collections import defaultdict
 from fractions import Fraction
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from reference import blend, counts_law, mean
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom, multinomial
 
@@ -296,3 +299,44 @@ def test_B8_no_unbiased_estimate_from_one_sample_does_better():
         record={"share": lambda theta: theta[:, 0]},
     )
     check(run.values["share"], np.full(7, first[0, 0]))  # unbiased for the sample, not for p
+
+
+@pytest.mark.parametrize("scheme", ["mixture", "accumulate", "filtered"])
+def test_B9_what_a_model_loses_against_all_real_data(scheme):
+    """Whole laws of model and real samples in rational arithmetic; 1/E[M] would not do."""
+    p, sizes, shares = (
+        (Fraction(1, 4), Fraction(3, 4)),
+        (1, 2, 2),
+        (1, Fraction(1, 2), Fraction(1, 4)),
+    )
+    h, law, total = 1 - sum(x * x for x in p), {(p, (0, 0)): Fraction(1)}, 0
+    for n, alpha in zip(sizes, shares, strict=True):
+        new, total = defaultdict(Fraction), total + n
+        for (model, pool), chance in law.items():
+            for r in range(0 if alpha < 1 else n, n + 1):
+                count = comb(n, r) * alpha**r * (1 - alpha) ** (n - r)
+                for real, one in counts_law(r, p).items():
+                    for fake, two in counts_law(n - r, model).items():
+                        y = [Fraction(a + b, n) for a, b in zip(real, fake, strict=True)]
+                        if scheme == "filtered":
+                            y = [Fraction(a, r) for a in real] if r else model
+                        w = Fraction(n, total) if scheme == "accumulate" else 1
+                        after = blend(model, y, w), tuple(map(sum, zip(pool, real, strict=True)))
+                        new[after] += chance * count * one * two
+        law = new
+        best = {state: tuple(Fraction(x, sum(state[1])) for x in state[1]) for state in law}
+        size = mean(law, lambda s: Fraction(1, sum(s[1])))
+        risk = mean(law, lambda s: apart(s[0], p))
+        assert mean(law, lambda s, best=best: apart(best[s], p)) == h * size
+        assert risk == h * size + mean(law, lambda s, best=best: apart(s[0], best[s]))
+    assert size > 1 / mean(law, lambda s: Fraction(sum(s[1])))
+    plan = {
+        "mixture": c.mixture(sizes, [float(x) for x in shares], 2),
+        "accumulate": c.accumulate(sizes, 2, alpha=[float(x) for x in shares]),
+        "filtered": c.filtered(sizes, [float(x) for x in shares], 2),
+    }[scheme]
+    assert np.isclose(exact.inflation(plan)[-1], float(risk / h), rtol=1e-13)
+
+
+def apart(x, y):
+    return sum((a - b) ** 2 for a, b in zip(x, y, strict=True))

@@ -255,6 +255,68 @@ def test_targets(tmp_path):
     bad(lambda: targets.words(1, tmp_path), "files must be text files", error=IsADirectoryError)
 
 
+FILES = {  # what is in the file, how it is read, what the message says
+    "names": ("Ada\nAlan\nGrace Hopper\n", {}, "two documents or more", "4 tokens", "by='line'"),
+    "three lines": ("One two three.\nFour five.\nSix seven.\n", {}, "found one", "by='line'"),
+    "one line": ("Ada\n", {"by": "line"}, "two documents or more", "found one line"),
+    "one file": ("Ada a b.\n\nAlan c d.\n", {"by": "file"}, "found one file", "by='paragraph'"),
+    "no line": ("...\n1\n", {"by": "line"}, "files must contain a line with a word", "none"),
+    "chinese": (
+        "我们读书并写下文字然后再读。\n\n" * 3,
+        {},
+        "script",
+        "我们读书",
+        "cut='character'",
+    ),
+    "json lines": ('{"text": "a b c"}\n{"text": "d e f"}\n', {}, "field must name", '"text"'),
+    "json": ('[\n {"text": "a b c"},\n {"text": "d e f"}\n]\n', {}, "field must name"),
+    "html": ("<!DOCTYPE html>\n<p>One two three</p>", {}, "markup", "without the tags"),
+    "html part": ("<p>One two three.</p>\n\n<p>Four five six.</p>", {}, "markup", "tags"),
+    "no table": ("One two three.", {"field": "text"}, "files must be .csv, .tsv or JSON Lines"),
+    "no column": ('{"body": "a"}\n', {"field": "text"}, "field", "'text'", "record 1", "body"),
+    "a number": ('{"t": "a"}\n{"t": 3}\n', {"field": "t"}, "column of text", "record 2", "3"),
+    "no record": ("[1]\n", {"field": "t"}, "field must name a column", "[1]"),
+    "utf-16": ("Über alles".encode("utf-16"), {}, "UTF-8", "read_text('utf-16')", "'utf-8')"),
+    "cp1252": ("Über alles".encode("cp1252"), {}, "UTF-8", "read_text('cp1252')", "'utf-8')"),
+    "binary": (b"PK\x03\x04 one\0two", {}, "binary", "save its text"),
+    "pdf": (b"%PDF-1.7 one two three", {}, "binary", "save its text"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_files_that_would_be_misread(case, tmp_path):
+    content, options, *words = FILES[case]
+    path = tmp_path / "x.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    bad(lambda: targets.text(path, **options), *words)
+    if case != "chinese":  # paragraphs are not cut into words
+        bad(lambda: targets.paragraphs(path, **options), *words)
+    if "by" not in options and "two documents" not in words[0] and "found one" not in words[0]:
+        bad(lambda: targets.words(1, path, **options), *words)
+
+
+def test_tables(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("id,text\n1,one two\n2,three, four\n")
+    bad(lambda: targets.words(1, path), "field must name the column", "x.csv", "'id,text")
+    bad(lambda: targets.words(1, path, field="txt"), "field", "'txt'", "record 1", "'text'")
+    bad(lambda: targets.words(1, path, field="text"), "column of text", "record 2", "four")
+    bad(lambda: targets.words(1, path, field=3), "field must be the name", "3", error=TypeError)
+    bad(lambda: targets.text(field="text"), "files must be tables", "'text'")
+    bad(lambda: targets.text(by="page"), "by must be one of", "'page'")
+    bad(lambda: targets.text(cut="letters"), "cut must be one of", "'letters'")
+    path.write_text("text\n" + "a" * 200_000)
+    bad(lambda: targets.words(1, path, field="text"), "x.csv", "field larger than")
+
+
+def test_a_document_longer_than_the_loop_writes():
+    long = targets.Text(("<end>", "a"), [1] * 20_000 + [0, 1, 0], "a novel")
+    words = ("target", "at most 3,125 tokens", "20,001", "novel", "by='paragraph'", "unit='tokens'")
+    bad(lambda: c.iterate(c.NextToken(), long, PLAN), *words)
+    assert c.NextToken(unit="tokens").source(long)
+    assert c.NextToken().source(targets.Text(("<end>", "a"), [1] * 3_124 + [0], "a chapter"))
+
+
 def test_plot_and_book():
     bad(lambda: plot.simulated([1.0, 2.0]), "values must have shape (T + 1, R)", "(2,)")
     bad(lambda: plot.simulated([[1.0], [2.0]]), "values must have shape", "(2, 1)")

@@ -18,7 +18,9 @@ __all__ = ["NextToken"]
 
 BLOCK = 2**20  # numbers at once where a model is held against a text
 STOP = 0  # id of the end mark
-LONGEST = 100_000  # tokens of a document that nobody cuts
+# Tokens of a document that nobody cuts. Where real ones have at most LONGEST / 32, a longer one
+# comes up about once in e^32 = 8e13: lengths of written documents have geometric tails.
+LONGEST = 100_000
 OPEN = 2**27  # tokens in all such documents that have no end yet: some gibibytes
 
 
@@ -200,9 +202,10 @@ class NextToken:
         Parameters
         ----------
         target
-            A `Text`: its documents, drawn with replacement (where contexts are fixed, its contexts
-            and rows); what `read` gives; or, where contexts are fixed and order is 1, a pair: the
-            law of the contexts (C,) and the rows (C, K), probabilities.
+            A `Text`: its documents, drawn with replacement, of at most 3,125 tokens where n counts
+            documents (where contexts are fixed, its contexts and rows); what `read` gives; or,
+            where contexts are fixed and order is 1, a pair: the law of the contexts (C,) and the
+            rows (C, K), probabilities.
         """
         if isinstance(target, Text) and self.contexts == "own":
             return Documents(self, target)
@@ -497,6 +500,15 @@ class Documents:
         stop = np.flatnonzero(text.stream == STOP) + 1
         self.start = np.concatenate([[0], stop[:-1]])
         self.length = stop - self.start
+        most, longest = LONGEST // 32, self.length.max()
+        if self.unit == "documents" and longest > most:
+            raise ValueError(
+                f"target must have documents of at most {most:,} tokens where n counts documents, "
+                f"found one of {longest:,} in {text.source}: written ones would pass {LONGEST:,} "
+                "tokens, where the loop gives up, by chance. Make shorter ones "
+                "(targets.text(files, by='paragraph') or by='line') or let n count tokens "
+                "(NextToken(unit='tokens'))"
+            )
 
     def sample(self, n, rng):
         self.space.check(n.size)

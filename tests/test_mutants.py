@@ -37,7 +37,8 @@ def test_a_few_faults_are_caught():
     """And a change that nobody can see is not: the tests of the tests can fail."""
     harmless = {
         "id": "harmless", "fault": "none", "file": "collapse/schedules.py",
-        "old": "return scale * base", "new": "return 1.0 * scale * base", "tests": "tests/test_schedules.py",
+        "old": "return scale * base", "new": "return 1.0 * scale * base",
+        "tests": "tests/test_schedules.py",
     }  # fmt: skip
     assert mutants.survivors([MUTANTS[name] for name in QUICK] + [harmless]) == ["harmless"]
 

@@ -27,7 +27,7 @@ MATH = (
     "input/tex/extensions/newcommand", "output/chtml", "output/chtml/fonts/tex",
     "a11y/assistive-mml",
 )  # fmt: skip
-ICON = re.compile(r"\.fa-([\w-]+):before\{content:[^}]*\}")
+ICON = re.compile(r"((?:\.fa-[\w-]+::?before,?)+)\{(?:content|--fa):[^}]*\}")
 
 
 def style_sheet(path, static, icons):
@@ -45,7 +45,11 @@ def style_sheet(path, static, icons):
 
     text = re.sub(r"""@import "([^"]+)";""", inside, text)
     text = re.sub(r"""url\(((?!["'])[^)]+)\)""", address, text)
-    return ICON.sub(lambda found: found[0] if found[1] in icons else "", text)
+
+    def used(found):
+        return found[0] if icons & set(re.findall(r"fa-([\w-]+)", found[1])) else ""
+
+    return ICON.sub(used, text)
 
 
 def script(path):

@@ -258,6 +258,8 @@ class Writer:
             return self.list_table(title, body, int(options.get("header-rows") or 0))
         if name in ("code", "code-block"):
             return [f"```{title}", *body, "```"]
+        if name == "loop":
+            return quote(["*On the page one can drag this.*", "", *self.lines(body)])
         if name == "glossary":
             return self.lines(body)
         if name in BOXES:

@@ -81,7 +81,8 @@ def test_B3_C4_D1_E3_are_those_of_the_package(page):
 def test_its_binomial_draws_have_the_law(page):
     """Means and variances of 40,000 draws; false alarm 1e-6 in all, sees 5% in a variance."""
     script = """([n, p, seed]) => { const E = customElements.get("collapse-loop");
-        const u = E.chance(seed); return Array.from({length: 40000}, () => E.binomial(n, p, u)); }"""
+        const u = E.chance(seed);
+        return Array.from({length: 40000}, () => E.binomial(n, p, u)); }"""
     cases = [(10, 0.3), (200, 0.02), (200, 0.4), (5000, 0.7)]
     limit = norm.isf(1e-6 / 2 / (2 * len(cases)))
     for i, (n, p) in enumerate(cases):

@@ -98,5 +98,5 @@ def lighten(app, exception):
 
 
 def setup(app):
-    app.connect("build-finished", lighten)
+    app.connect("build-finished", lighten, priority=900)  # the theme writes pygments.css late
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,11 @@
 // A box that scrolls sideways must be reachable from the keyboard.
 function reachable() {
   const boxes = "mjx-container[display='true'], div.math, .cell_output, .output, .pst-scrollable-table-container, pre";
+  for (const box of document.querySelectorAll("mjx-container:not([display='true'])")) {
+    const wide = box.querySelector("mjx-math")?.getBoundingClientRect().width > box.clientWidth + 1;
+    box.classList.toggle("wide", wide);  // only such a one scrolls, and is a stop of the tab key
+    wide ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
+  }
   for (const box of document.querySelectorAll(boxes)) {
     if (box.scrollWidth > box.clientWidth + 1) box.setAttribute("tabindex", "0");
   }

@@ -364,8 +364,8 @@ function called({ scheme, n, share, decay = 0, growth = 0, ratio = 1, T }) {
 
 // Words that grow, shrink, are struck out and return.
 function wordList(p, onclick) {
-	const cells = WORDS.map((word, k) => h("li", {}, onclick ? p.button(word, () => onclick(k)) : h("span", {}, word)));
-	const list = h("ul", { class: "words", role: onclick ? "list" : "img" }, ...cells);
+	const cells = WORDS.map((word, k) => h("div", {}, onclick ? p.button(word, () => onclick(k)) : h("span", {}, word)));
+	const list = h("div", { class: "words", role: onclick ? "group" : "img" }, ...cells);
 	const show = (run, t) => {
 		const lost = [], back = [];
 		cells.forEach((cell, k) => {
@@ -626,7 +626,7 @@ button:hover,[aria-pressed=true]{border-color:var(--blue);box-shadow:inset 0 0 0
 .controls{display:grid;gap:.5rem 1.4rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,12.5rem),1fr));margin:.6rem 0}
 input{accent-color:var(--blue);height:1.9rem;margin:0;width:100%} [type=number],select{background:var(--paper);display:block;width:9rem} [aria-invalid=true]{border:2px solid var(--run)}
 output{display:block;font-size:.95rem;margin:.5rem 0;min-height:2.8em} strong{font-size:1.2rem} p{margin:.4rem 0} .note{color:var(--soft);font-size:.82rem}
-ul,ol{list-style:none;margin:.3rem 0;padding:0} .words{display:grid;grid-template-columns:repeat(auto-fill,minmax(4.7rem,1fr))} .words li{align-items:center;display:flex;height:1.95rem;justify-content:center;line-height:1} .words button{border:0;padding:0 .2rem}
+ul,ol{list-style:none;margin:.3rem 0;padding:0} .words{display:grid;grid-template-columns:repeat(auto-fill,minmax(4.7rem,1fr))} .words>div{align-items:center;display:flex;height:1.95rem;justify-content:center;line-height:1} .words button{border:0;padding:0 .2rem}
 .lost>*{color:var(--soft);text-decoration:line-through} .back>*,u{text-decoration:underline 2px var(--blue)}
 ol li{align-items:center;border:1px solid var(--soft);border-radius:4px;display:grid;gap:.2rem .5rem;grid-template-columns:1fr auto;margin:.3rem 0;padding:.2rem .5rem} i{background:var(--blue);height:.6rem} ol b{text-align:right}
 code{background:var(--pst-color-surface,#8882);color:var(--ink);overflow-wrap:anywhere;padding:.2rem .4rem}

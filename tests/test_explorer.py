@@ -36,7 +36,7 @@ def test_it_is_small_and_asks_for_nothing():
         assert word not in text.replace("http://www.w3.org/", "")
 
 
-def test_A2_and_A4_are_those_of_the_package(page):
+def test_recursion_and_plateau_are_those_of_the_package(page):
     """500 random plans, to 1e-12."""
     rng = np.random.default_rng(1)
     for _ in range(500):
@@ -61,7 +61,7 @@ def test_A2_and_A4_are_those_of_the_package(page):
         assert rest == pytest.approx(float(exact.plateau(share, n)), rel=1e-12)
 
 
-def test_B3_C4_D1_E3_are_those_of_the_package(page):
+def test_shares_gains_and_losses_are_those_of_the_package(page):
     rng = np.random.default_rng(2)
     for _ in range(50):
         n, share, T = int(rng.integers(2, 300)), float(rng.random()), int(rng.integers(1, 30))

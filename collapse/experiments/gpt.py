@@ -28,6 +28,7 @@ import numpy as np
 import collapse
 from collapse import _check, exact, targets
 from collapse.engine import generations
+from collapse.experiments import corpus as corpora
 
 try:
     import equinox
@@ -99,28 +100,15 @@ def read(vocabulary, context, *, files=None, held_out=500, rng=None):
     context : int
         Longest document with its end mark; longer ones are left out.
     files : path of a folder of .txt files, optional
-        By default the English that ships with every CPython.
+        By default the English that ships with every CPython. A folder that
+        `collapse.experiments.corpus` wrote keeps its three parts.
     held_out : int
-        Documents never trained on; the rest of a quarter of all is for validation.
+        Documents never trained on; of a text in one part the rest of a quarter is for validation.
     rng : None, seed or numpy.random.Generator
         Which documents are held out.
     """
-    if files is not None:
-        folder = Path(files)
-        files = sorted(folder.glob("*.txt"))
-        if not files:
-            raise ValueError(f"files must be a folder of .txt files, found none in {folder}")
     vocabulary = _check.whole("vocabulary", vocabulary, least=257)
-    paragraphs, source = targets.paragraphs(files)
-    paragraphs = list(dict.fromkeys(paragraphs))  # Python says some things twice
-    order = _check.generator(rng).permutation(len(paragraphs))
-    if len(paragraphs) < 4 * held_out:
-        raise ValueError(
-            f"held_out must leave three quarters of the documents to learn from, found {held_out} "
-            f"of {len(paragraphs)} in {source}"
-        )
-    share = len(paragraphs) // 4  # enough to find held-out documents that fit, and to spare
-    rest, learn = ([paragraphs[i] for i in part] for part in (order[:share], order[share:]))
+    learn, rest, validation, source = _parts(files, held_out, _check.generator(rng))
     bytes_ = pre_tokenizers.ByteLevel
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer, tokenizer.decoder = (
@@ -144,11 +132,46 @@ def read(vocabulary, context, *, files=None, held_out=500, rng=None):
             f"held_out must be at most the {len(fits)} documents set apart that fit into {context} "
             f"tokens, found {held_out} in {source}"
         )
+    if validation is None:
+        validation = fits[held_out:]
     train, validation, held = (
-        _rows(tokenizer, texts, context) for texts in (learn, fits[held_out:], fits[:held_out])
+        _rows(tokenizer, texts, context) for texts in (learn, validation, fits[:held_out])
     )
     bytes_held = sum(len(text.encode()) for text in fits[:held_out])
     return Corpus(train, validation, held, bytes_held, tokenizer, source, _rare(train))
+
+
+def _parts(files, held_out, rng):
+    """Texts to learn from, texts to hold out of, those for validation or None, and their source."""
+    if files is not None and all((Path(files) / part).is_dir() for part in corpora.PARTS):
+        learn, validation, rest = (_folder(Path(files) / part)[0] for part in corpora.PARTS)
+        numbers = ", ".join(
+            f"{len(list((Path(files) / part).glob('*.txt')))} {part.replace('_', ' ')}"
+            for part in corpora.PARTS
+        )
+        order = rng.permutation(len(rest))
+        return learn, [rest[i] for i in order], validation, f"docstrings of packages: {numbers}"
+    paragraphs, source = _folder(files)
+    order = rng.permutation(len(paragraphs))
+    if len(paragraphs) < 4 * held_out:
+        raise ValueError(
+            f"held_out must leave three quarters of the documents to learn from, found {held_out} "
+            f"of {len(paragraphs)} in {source}"
+        )
+    share = len(paragraphs) // 4  # enough to find held-out documents that fit, and to spare
+    rest, learn = ([paragraphs[i] for i in part] for part in (order[:share], order[share:]))
+    return learn, rest, None, source
+
+
+def _folder(files):
+    """Different paragraphs of a folder of .txt files, or of Python's English; the source."""
+    if files is not None:
+        folder = Path(files)
+        files = sorted(folder.glob("*.txt"))
+        if not files:
+            raise ValueError(f"files must be a folder of .txt files, found none in {folder}")
+    paragraphs, source = targets.paragraphs(files)
+    return list(dict.fromkeys(paragraphs)), source  # Python says some things twice
 
 
 def _rare(rows):

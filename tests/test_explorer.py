@@ -110,10 +110,13 @@ def test_every_view_can_be_used_from_the_keyboard(page, view):
     page.evaluate("tag => { document.body.innerHTML = tag }", tag)
     loop = page.locator("collapse-loop")
     assert loop.locator("output").first.inner_text().strip()
-    control = loop.locator("input, button").first
+    control, said = loop.locator("input").first, loop.evaluate("e => e.shadowRoot.innerHTML")
+    before = control.input_value()
     control.focus()
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowDown" if before == control.get_attribute("max") else "ArrowUp")
+    assert control.input_value() != before
+    page.keyboard.press("Tab")  # a number counts when it is left
+    assert loop.evaluate("e => e.shadowRoot.innerHTML") != said
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
     unnamed = loop.evaluate("""e => [...e.shadowRoot.querySelectorAll("input, button, select")]
         .filter(x => !(x.labels?.length || x.textContent.trim() || x.getAttribute("aria-label")))

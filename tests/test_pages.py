@@ -291,9 +291,8 @@ def opened(soups):
         page = chromium.new_page(viewport=WIDE)
 
         def visit(name):
-            page.goto(
-                (HTML / name.partition("?")[0]).as_uri() + name[len(name.partition("?")[0]) :]
-            )
+            name, mark, query = name.partition("?")
+            page.goto((HTML / name).as_uri() + mark + query)
             page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
             return page
 

@@ -62,9 +62,14 @@ def together(page, path, wanted, static, read):
     found = [link for link in wanted.findall(page) if not APART.search(link)]
     if not found:
         return page
-    text = "\n".join(read((path.parent / link).resolve()) for link in found)
+    sources = [(path.parent / link).resolve() for link in found]
+    if sources[0].name.startswith("book-"):  # a page of an earlier build: as fresh as the parts
+        head = sources[0].read_text(encoding="utf-8").partition("\n")[0]
+        sources = [static / name for name in head.strip("/* ").split()]
+    names = " ".join(source.relative_to(static).as_posix() for source in sources)
     kind = found[0].rpartition(".")[2]
-    name = f"book-{hashlib.sha256(text.encode()).hexdigest()[:8]}.{kind}"
+    name = f"book-{hashlib.sha256(names.encode()).hexdigest()[:8]}.{kind}"
+    text = "\n".join([f"/* {names} */", *map(read, sources)])
     (static / name).write_text(text, encoding="utf-8")
     to = found[0][: found[0].index("_static/")] + f"_static/{name}"
     tag = f'<link rel="stylesheet" href="{to}" />\n'

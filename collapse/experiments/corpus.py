@@ -48,7 +48,7 @@ def collect(folder=None):
     --------
     >>> from pathlib import Path
     >>> sorted(collect(Path(__file__).parent))
-    ['corpus', 'gpt']
+    ['__init__', 'corpus', 'gpt']
     """
     given, folder = folder, Path(sysconfig.get_path("purelib") if folder is None else folder)
     found = {}

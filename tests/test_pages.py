@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
@@ -45,6 +46,14 @@ def pages():
     """Every page of the table of contents; the redirect at the top and the indices are not."""
     found = sorted((HTML / "book").rglob("*.html"))
     return [path.relative_to(HTML).as_posix() for path in found]
+
+
+@functools.cache
+def chapters():
+    """The pages of the numbered parts."""
+    parts = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]
+    numbered = [part for part in parts if part.get("numbered")]
+    return {f"{page['file']}.html" for part in numbered for page in part["chapters"]}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +107,7 @@ def axe():
 @pytest.fixture(scope="module")
 def visits(address, axe):
     """Every page opened at both widths and in both themes: (page, what was wrong) pairs."""
-    wrong = {"requests": [], "errors": [], "width": [], "axe": []}
+    wrong = {"requests": [], "errors": [], "width": [], "axe": [], "picture": []}
 
     def visit(context, name, theme):
         page, here, loading = context.new_page(), f"{name} ({theme})", True
@@ -131,6 +140,8 @@ def visits(address, axe):
             wrong["axe"] += [(here, "360 px", *found) for found in findings(axe, page)]
         page.set_viewport_size(WIDE)
         wrong["axe"] += [(here, *found) for found in findings(axe, page)]
+        if theme == "light" and name in chapters():
+            wrong["picture"] += [(here, top) for top in [page.evaluate(FIRST_PICTURE)] if top > 900]
         page.close()
 
     to_do = list(product(("light", "dark"), pages()))
@@ -145,6 +156,11 @@ def visits(address, axe):
     with ThreadPoolExecutor(2) as two:
         list(two.map(work, range(2)))
     return wrong
+
+
+# Where the first figure or explorer starts, in px from the top of the page.
+FIRST_PICTURE = """Math.min(...[...document.querySelectorAll("figure, collapse-loop")]
+  .map(e => e.getBoundingClientRect().top + scrollY).concat(1e9))"""
 
 
 # The text of the page is at most as wide as the window; else: what sticks out, innermost first.
@@ -178,6 +194,31 @@ def test_no_error_in_the_browser(visits):
 
 def test_no_page_scrolls_sideways_on_a_telephone(visits):
     assert visits["width"] == []
+
+
+def test_a_picture_first(visits):
+    """In every chapter, reference apart, it starts within the first window."""
+    assert len(chapters()) >= 23 and chapters() <= set(pages())
+    assert visits["picture"] == []
+
+
+def test_a_caption_does_not_answer_what_the_page_asks(address, soups):
+    """Behind a question it is folded, by book.js: readers without scripts and paper have it."""
+    asked = {
+        path.relative_to(HTML).as_posix(): figures
+        for path, soup in soups.items()
+        if (figures := soup.select("figure.asked"))
+    }
+    assert sum(map(len, asked.values())) >= 20
+    for name, figures in asked.items():
+        assert all(figure.find("figcaption").get_text(strip=True) for figure in figures), name
+    with browser() as chromium:
+        page = chromium.new_page(viewport=WIDE)
+        page.goto(address + max(asked, key=lambda name: len(asked[name])))
+        text = page.locator("figure.asked .caption-text").first
+        assert not text.is_visible()
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        assert text.is_visible()
 
 
 def test_accessibility(visits):

@@ -3,12 +3,16 @@
 So is whatever stands before the first figure of a page. What stays open teaches: it says what a
 loop is and asks the package about it. The rule is below; the tags `open` and `fold` on a cell
 overrule it. What `book.check` prints folds to one line. Notebooks are not touched.
+
+```{picture} fig-name``` shows a figure before the cells that draw it; its text is what to guess. A
+caption folds where the sentence before it asks something, so that it does not give the answer.
 """
 
 import ast
 import re
 
 from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
 
 SERVICE = {"check", "glue", "style"}  # of collapse.book
 
@@ -108,7 +112,48 @@ def within_a_box(node):
     return False
 
 
+class Picture(SphinxDirective):
+    required_arguments = 1
+    has_content = True
+
+    def run(self):
+        if not self.content:
+            raise self.error("picture needs a text: what to look for, or to guess")
+        inside = nodes.container(classes=["picture"], figure=self.arguments[0])
+        self.set_source_info(inside)
+        self.state.nested_parse(self.content, self.content_offset, inside)
+        return [inside]
+
+
+def move_pictures(app, doctree):
+    figures = {name: x for x in doctree.findall(nodes.figure) for name in x["names"]}
+    for place in list(doctree.findall(lambda x: isinstance(x, nodes.container) and "figure" in x)):
+        name = place["figure"]
+        if name not in figures:
+            known = ", ".join(sorted(figures))
+            raise ValueError(f"{place.source}: picture must be one of {known}, found {name!r}")
+        figures[name].parent.remove(figures[name])
+        place.append(figures[name])
+
+
+def fold_captions(app, doctree):
+    """Marks a figure whose caption answers what the text before it asks; book.js folds it."""
+    for figure in doctree.findall(nodes.figure):
+        before, node = None, figure
+        while before is None and node.parent is not None:
+            at = node.parent.index(node)
+            texts = [x for x in node.parent[:at] if isinstance(x, nodes.paragraph)]
+            if texts or isinstance(node, nodes.section):
+                before = texts[-1].astext() if texts else ""
+            node = node.parent
+        if before and before.rstrip().endswith("?"):
+            figure["classes"].append("asked")
+
+
 def setup(app):
+    app.add_directive("picture", Picture)
+    app.connect("doctree-read", move_pictures)
+    app.connect("doctree-read", fold_captions)
     app.connect("doctree-read", fold)
     app.connect("doctree-read", fold_checks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

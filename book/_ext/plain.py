@@ -260,6 +260,11 @@ class Writer:
             return [f"```{title}", *body, "```"]
         if name == "loop":
             return quote(["*On the page one can drag this.*", "", *self.lines(body)])
+        if name == "picture":
+            figure = labels(self.root)[0].get(found["title"].strip())
+            if figure is None:
+                self.fail(f"a picture of the unknown figure {found['title']!r}")
+            return ["", *self.lines(body), "", f"*{figure} stands below, where it is drawn.*", ""]
         if name == "glossary":
             return self.lines(body)
         if name in BOXES:

@@ -39,6 +39,17 @@ window.addEventListener("DOMContentLoaded", () => {
   set(shown);
 });
 
+// A caption that answers what the page has just asked waits until it is opened.
+window.addEventListener("DOMContentLoaded", () => {
+  for (const caption of document.querySelectorAll("figure.asked > figcaption")) {
+    const text = caption.querySelector(".caption-text"), box = document.createElement("details");
+    box.innerHTML = "<summary>Looked and guessed? How to read it</summary>";
+    text.before(box);
+    box.append(text);
+    window.addEventListener("beforeprint", () => { box.open = true; });
+  }
+});
+
 // Every theorem, exercise and the like can be linked to.
 window.addEventListener("DOMContentLoaded", () => {
   for (const box of document.querySelectorAll("div.proof[id], div.exercise[id]")) {

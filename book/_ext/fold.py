@@ -126,14 +126,18 @@ class Picture(SphinxDirective):
 
 
 def move_pictures(app, doctree):
+    """A chapter that has not been run (`make page` of another) has no figure to move yet."""
+    cells = [x for x in doctree.findall(nodes.container) if x.get("nb_element") == "cell_code"]
+    known = [x["cell_metadata"].get("mystnb", {}).get("figure", {}).get("name") for x in cells]
     figures = {name: x for x in doctree.findall(nodes.figure) for name in x["names"]}
     for place in list(doctree.findall(lambda x: isinstance(x, nodes.container) and "figure" in x)):
         name = place["figure"]
-        if name not in figures:
-            known = ", ".join(sorted(figures))
+        if name not in known:
+            known = ", ".join(filter(None, known)) or "a figure of this page"
             raise ValueError(f"{place.source}: picture must be one of {known}, found {name!r}")
-        figures[name].parent.remove(figures[name])
-        place.append(figures[name])
+        if name in figures:
+            figures[name].parent.remove(figures[name])
+            place.append(figures[name])
 
 
 def fold_captions(app, doctree):

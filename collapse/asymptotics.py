@@ -205,7 +205,7 @@ def tracking(plan):
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Claims A4 and B6.
+    Source: Claims A4 and B10.
 
     Examples
     --------

@@ -55,7 +55,7 @@ def test_B6_necessary_and_sufficient():
 
 
 @pytest.mark.parametrize(("b", "k"), [(1.5, 1.0), (2.0, 0.8), (2.5, 1.5)])
-def test_B6_lag_of_the_moving_plateau(b, k):
+def test_B10_lag_of_the_moving_plateau(b, k):
     """alpha_t = k / t: rho_t / plateau_t -> 1 / (1 - kappa), kappa = (b - 1) / (2 k)."""
     T = 300_000
     plan = power_loop(1, b, k, 100, T)
@@ -66,7 +66,7 @@ def test_B6_lag_of_the_moving_plateau(b, k):
 
 
 @given(schedules)
-def test_B6_tracking_says_where_the_plateau_is_good(schedule):
+def test_B10_tracking_says_where_the_plateau_is_good(schedule):
     n, alpha = np.array(schedule[0]), np.array([1.0, *schedule[1]])
     plan = c.mixture(n, alpha, n.size - 1)
     guide, rho = tracking(plan), exact.inflation(plan)
@@ -76,7 +76,7 @@ def test_B6_tracking_says_where_the_plateau_is_good(schedule):
 
 
 @pytest.mark.parametrize(("b", "alpha"), [(0.5, 0.02), (1, 0.1), (1, 0.5), (2, 0.1), (2, 0.5)])
-def test_B6_tracking_on_schedules_that_are_slow_in_the_end(b, alpha):
+def test_B10_tracking_on_schedules_that_are_slow_in_the_end(b, alpha):
     """Bad first and good later; where it is called good it is nearly as far off as it may be."""
     plan = c.mixture(c.power(50, b), alpha, 200)
     guide = tracking(plan)

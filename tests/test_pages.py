@@ -221,6 +221,37 @@ def test_a_caption_does_not_answer_what_the_page_asks(address, soups):
         assert text.is_visible()
 
 
+def test_a_notebook_has_the_numbers_of_its_page(soups):
+    """Figures, theorems and the like, exercises, equations: kind by kind, in turn."""
+    import nbformat
+
+    seen = 0
+    for path, soup in soups.items():
+        notebook = (
+            ROOT / "notebooks" / path.relative_to(HTML / "book").with_suffix(".ipynb")
+            if (HTML / "book" in path.parents)
+            else Path()
+        )
+        if not notebook.is_file():
+            continue
+        cells = nbformat.read(notebook, 4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        page = {}
+        for span in soup.select("span.caption-number"):
+            kind, number = span.get_text().split()
+            page.setdefault(kind.replace("Fig.", "Figure"), []).append(number)
+        page["Equation"] = [span.get_text().strip("()\n ¶#") for span in soup.select("span.eqno")]
+        for kind, numbers in page.items():
+            told = (
+                re.findall(r"\\tag\{(.+?)\}", text)
+                if kind == "Equation"
+                else (re.findall(rf"^(?:> )?\*\*{kind} ([\d.]*\d)\b", text, re.MULTILINE))
+            )
+            assert sorted(told) == sorted(numbers), (path.name, kind)
+            seen += len(numbers)
+    assert seen > 200
+
+
 def test_accessibility(visits):
     assert visits["axe"] == []
 

@@ -7,6 +7,7 @@ cells are read by myst-nb's own reader, so they are the very cells that the book
 
 import hashlib
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +34,7 @@ BOXES = {
     "admonition", "note", "tip", "hint", "important", "warning", "caution", "attention", "danger",
     "seealso", "dropdown", "sidebar", "margin", "topic", "card", "tab-item", "grid-item-card",
 }  # fmt: skip
+COUNTED = {"exercise", "figure"}
 PLAIN = {"grid", "grid-item", "tab-set", "div", "container", "epigraph", "rubric"}
 
 
@@ -107,7 +109,7 @@ def notebook(page, root=ROOT):
             cells.append(cell)
             figure = cell.metadata.get("mystnb", {}).get("figure", {})
             if figure.get("caption"):
-                head = f"**Figure {figure.get('name', '')}.**".replace(" .", ".")
+                head = f"**{labels(root)[0][figure['name']]}.**"
                 text = f"{head} {writer.inline(figure['caption'].strip())}"
                 cells.append(nbformat.v4.new_markdown_cell(text))
         else:
@@ -142,12 +144,33 @@ def all_plain(root=ROOT):
     return {page.with_suffix(".ipynb"): dumps(notebook(page, root)) for page in chapters(root)}
 
 
+def in_order(root):
+    """The pages as the table of contents has them, each with the number of its chapter or None."""
+    contents = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    chapter = 0
+    yield root / f"{contents['root']}.md", None
+    for part in contents["parts"]:
+        for page in part["chapters"]:
+            chapter += bool(part.get("numbered"))
+            yield root / f"{page['file']}.md", chapter if part.get("numbered") else None
+
+
 @cache
 def labels(root):
-    """What each label of the book is called in a sentence, and for a heading its page."""
-    known, pages = {}, {}
-    for page in (root / "book").rglob("*.md"):
-        waiting, kind, title = [], "", ""
+    """What each label of the book is called in a sentence, for a heading its page, and numbers.
+
+    The numbers are those of the pages: (page, kind) -> one for each box of the kind in turn.
+    """
+    known, pages, numbers, count = {}, {}, {}, Counter()
+
+    def next_of(kind, chapter, page):
+        count[kind, chapter] += 1
+        number = f"{chapter}.{count[kind, chapter]}" if chapter else f"{count[kind, chapter]}"
+        numbers.setdefault((page, kind), []).append(number)
+        return number
+
+    for page, chapter in in_order(root):
+        waiting, box = [], None
         for line in page.read_text(encoding="utf-8").splitlines():
             if found := TARGET.match(line):
                 waiting.append(found[1])
@@ -156,24 +179,29 @@ def labels(root):
                 pages.update(dict.fromkeys(waiting, page))
                 waiting = []
             elif found := OPEN.match(line.strip()):
-                kind, title = found["name"].removesuffix("-start"), found["title"]
-            elif (found := OPTION.match(line.strip())) and found[1] in ("label", "name"):
-                known[found[2]] = called(kind, found[2], title)
-            elif found := re.search(r"(?:^\s+|[{,]\s*)name: ([\w-]+)", line):
-                known[found[1]] = f"Figure {found[1]}"
+                kind, title = found["name"].removesuffix("-start"), found["title"].strip()
+                if kind == "picture" and title not in known:
+                    known[title] = f"Figure {next_of('figure', chapter, page)}"
+                counted = (kind.startswith("prf:") and kind != "prf:proof") or kind in COUNTED
+                box = kind, title, next_of(kind, chapter, page) if counted else ""
+            elif box and (found := OPTION.match(line.strip())) and found[1] in ("label", "name"):
+                if box[0] == "math":  # numbered only if it has a label
+                    box = *box[:2], next_of("math", chapter, page)
+                known[found[2]] = called(*box, found[2])
+            elif found := re.search(r"(?:^\s+|[{,]\s*)name: (fig-[\w-]+)", line):
+                if found[1] not in known:
+                    known[found[1]] = f"Figure {next_of('figure', chapter, page)}"
             elif found := re.match(r"^\s*\$\$\s*\(([\w:.-]+)\)\s*$", line):
-                known[found[1]] = f"({found[1]})"
-    return known, pages
+                known[found[1]] = f"({next_of('math', chapter, page)})"
+    return known, pages, numbers
 
 
-def called(kind, label, title):
+def called(kind, title, number, label):
     if kind.startswith("prf:"):
         return f"{kind[4:].capitalize()} {label}"
     if kind in ("exercise", "solution"):
-        return f"{kind.capitalize()} ({title})" if title else f"{kind.capitalize()} {label}"
-    return {"math": f"({label})", "figure": f"Figure {label}", "table": f"Table {label}"}.get(
-        kind, title or label
-    )
+        return f"{kind.capitalize()} {number}{f' ({title})' if title else ''}"
+    return {"math": f"({number})", "figure": f"Figure {number}"}.get(kind, title or label)
 
 
 @cache
@@ -188,6 +216,8 @@ class Writer:
     def __init__(self, page, root):
         self.page, self.root = page, root
         self.cited, self.glued = [], False
+        place = root / "book" / page
+        self.numbers = {k: iter(v) for (of, k), v in labels(root)[2].items() if of == place}
 
     def fail(self, what):
         raise NotPlain(
@@ -220,7 +250,8 @@ class Writer:
             elif TARGET.match(line) or line.startswith("% "):
                 flush()
             elif found := re.match(r"^(\s*\$\$)\s*\(([\w:.-]+)\)\s*$", line):
-                paragraph += [f"\\tag{{{found[2]}}}", found[1]]
+                number = labels(self.root)[0][found[2]].strip("()")
+                paragraph += [f"\\tag{{{number}}}", found[1]]
             else:
                 paragraph.append(line)
                 if not line.strip():
@@ -237,18 +268,19 @@ class Writer:
         if name == "prf:proof":
             return ["", "**Proof.** " + self.first(body), *self.rest(body), "", "∎", ""]
         if name.startswith("prf:"):
-            head = f"**{called(name, label, '') if label else name[4:].capitalize()}**"
-            title = title.removeprefix(f"{label}: ")  # the book's own number stands before it there
+            head = f"**{name[4:].capitalize()} {next(self.numbers[name])}**"
             head += f" ({title})." if title else "."
             return quote([head, "", *self.lines(body)])
         if name in ("exercise", "exercise-start"):
-            return ["", f"**Exercise{f' ({title})' if title else ''}.**", "", *self.lines(body), ""]
+            head = f"**Exercise {next(self.numbers['exercise'])}{f' ({title})' if title else ''}.**"
+            return ["", head, "", *self.lines(body), ""]
         if name in ("solution", "solution-start"):
             of = labels(self.root)[0].get(found["title"].strip(), title)
-            of = re.sub(r"^Exercise \((.*)\)$", r"\1", of)
-            return ["", f"**Solution ({of}).**", "", *self.lines(body), ""]
+            of = of[0].lower() + of[1:]
+            return ["", f"**Solution of {of}.**", "", *self.lines(body), ""]
         if name == "math":
-            return ["", "$$", *body, *([f"\\tag{{{label}}}"] if label else []), "$$", ""]
+            number = labels(self.root)[0][label].strip("()") if label else None
+            return ["", "$$", *body, *([f"\\tag{{{number}}}"] if number else []), "$$", ""]
         if name in ("figure", "image"):
             target = self.link(found["title"].strip())
             return ["", f"![{options.get('alt', '')}]({target})", "", *self.lines(body), ""]
@@ -306,7 +338,7 @@ class Writer:
         said, target = text, text
         if named := re.match(r"^(.*?)\s*<(.+)>$", text):
             said, target = named[1], named[2]
-        known, pages = labels(self.root)
+        known, pages, _ = labels(self.root)
         called_so = known.get(target)
         if name in ("ref", "numref", "prf:ref", "eq", "term", "doc", "download", "any"):
             if name == "doc":

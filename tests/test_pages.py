@@ -252,6 +252,18 @@ def test_a_notebook_has_the_numbers_of_its_page(soups):
     assert seen > 200
 
 
+def test_icons_that_style_sheets_show_are_in_their_fonts(soups):
+    from fontTools.ttLib import TTFont
+
+    styles = "".join(path.read_text("utf-8") for path in (HTML / "_static").glob("book-*.css"))
+    shown = set(map(ord, re.findall("[\ue000-\uf8ff]", styles)))
+    there = set()
+    for path in (HTML / "_static").rglob("fa-*.ttf"):
+        there |= set(TTFont(path).getBestCmap())
+    assert len(shown) >= 10 and shown <= there
+    assert not re.search(r"fa-[^)]*\.woff2", styles)
+
+
 def test_accessibility(visits):
     assert visits["axe"] == []
 

@@ -107,7 +107,7 @@ def axe():
 @pytest.fixture(scope="module")
 def visits(address, axe):
     """Every page opened at both widths and in both themes: (page, what was wrong) pairs."""
-    wrong = {"requests": [], "errors": [], "width": [], "axe": [], "picture": []}
+    wrong = {"requests": [], "errors": [], "width": [], "axe": [], "picture": [], "weight": []}
 
     def visit(context, name, theme):
         page, here, loading = context.new_page(), f"{name} ({theme})", True
@@ -131,6 +131,9 @@ def visits(address, axe):
         page.on("console", lambda line: line.type == "error" and said(line.text))
         page.goto(address + name, wait_until="load")
         page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
+        files, size = page.evaluate(WEIGHT)
+        if files > MOST_FILES or size > MOST_BYTES:
+            wrong["weight"].append((here, files, size))
         page.set_viewport_size(NARROW)
         wide = page.evaluate(TOO_WIDE)
         if wide:
@@ -158,6 +161,11 @@ def visits(address, axe):
     return wrong
 
 
+MOST_FILES, MOST_BYTES = 24, 1_800_000
+WEIGHT = """() => {
+  const all = ["navigation", "resource"].flatMap(kind => performance.getEntriesByType(kind));
+  return [all.length, all.reduce((sum, one) => sum + one.encodedBodySize, 0)];
+}"""
 # Where the first figure or explorer starts, in px from the top of the page.
 FIRST_PICTURE = """Math.min(...[...document.querySelectorAll("figure, collapse-loop")]
   .map(e => e.getBoundingClientRect().top + scrollY).concat(1e9))"""
@@ -262,6 +270,11 @@ def test_icons_that_style_sheets_show_are_in_their_fonts(soups):
         there |= set(TTFont(path).getBestCmap())
     assert len(shown) >= 10 and shown <= there
     assert not re.search(r"fa-[^)]*\.woff2", styles)
+
+
+def test_pages_are_light(visits):
+    """Of which three quarters of a megabyte is MathJax, shared by all pages."""
+    assert visits["weight"] == []
 
 
 def test_accessibility(visits):

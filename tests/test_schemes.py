@@ -159,6 +159,18 @@ def test_C7_two_states_by_hand():
     np.testing.assert_allclose(exact.inflation(plan), path, rtol=1e-13)
 
 
+@given(st.lists(st.integers(1, 500), min_size=2, max_size=9), st.data())
+def test_C7_larger_shares_never_hurt(n, data):
+    """Neither pool nor model; hence the bound for constant n holds with any shares."""
+    T = len(n) - 1
+    low = [1.0, *data.draw(st.lists(st.floats(0, 1), min_size=T, max_size=T))]
+    high = [1.0, *(data.draw(st.floats(a, 1)) for a in low[1:])]
+    less, more = (exact.inflation(c.subsampled(n, T, alpha=a)) for a in (low, high))
+    assert (more <= less * (1 + 1e-12)).all()
+    same = n[0] * exact.inflation(c.subsampled(n[0], T, alpha=low))
+    assert (same < np.pi**2 / 2 - 2).all()
+
+
 def test_C7_fresh_data_mend_the_pool_and_not_the_model():
     rho = exact.inflation(c.subsampled(100, 20_000, alpha=0.5))
     assert rho[-1] == pytest.approx(1 / 100, rel=0.01) and (rho >= 1 / 100 * (1 - 1e-12)).all()

@@ -277,6 +277,17 @@ def test_pages_are_light(visits):
     assert visits["weight"] == []
 
 
+def test_terms_lead_to_the_glossary_once_a_page(soups):
+    seen = 0
+    for path, soup in soups.items():
+        links = [a["href"] for a in soup.select("a:has(> .std-term.first)")]
+        assert len(links) == len(set(links)), path.name
+        assert all("glossary.html#term-" in link for link in links), path.name
+        assert not soup.select(":is(h1, h2, h3, .proof, .exercise) .std-term.first"), path.name
+        seen += len(links)
+    assert seen >= 60  # that they exist is what the strict build checks
+
+
 def test_accessibility(visits):
     assert visits["axe"] == []
 

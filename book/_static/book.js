@@ -1,13 +1,23 @@
-// A box that scrolls sideways must be reachable from the keyboard.
+// A box that scrolls sideways must be reachable from the keyboard, and be seen to scroll.
+function scrolls(box, wide) {
+  const atEnd = () => {
+    box.classList.toggle("at-end", box.scrollLeft + box.clientWidth > box.scrollWidth - 8);
+  };
+  if (wide) box.setAttribute("tabindex", "0");
+  if (wide && !box.classList.contains("scrolls")) box.addEventListener("scroll", atEnd);
+  box.classList.toggle("scrolls", wide);
+  atEnd();
+}
 function reachable() {
   const boxes = "mjx-container[display='true'], div.math, .cell_output, .output, .pst-scrollable-table-container, pre";
   for (const box of document.querySelectorAll("mjx-container:not([display='true'])")) {
     const wide = box.querySelector("mjx-math")?.getBoundingClientRect().width > box.clientWidth + 1;
     box.classList.toggle("wide", wide);  // only such a one scrolls, and is a stop of the tab key
-    wide ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
+    if (!wide) box.removeAttribute("tabindex");
+    scrolls(box, wide);
   }
   for (const box of document.querySelectorAll(boxes)) {
-    if (box.scrollWidth > box.clientWidth + 1) box.setAttribute("tabindex", "0");
+    scrolls(box, box.scrollWidth > box.clientWidth + 1);
   }
 }
 window.addEventListener("load", () => {

@@ -18,7 +18,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent / "_ext"))
 
 from steps import (
+    BIN,
     BUILD,
+    PACKAGES,
     ROOT,
     VENV,
     Stop,
@@ -45,9 +47,8 @@ def set_up():
     for name in (*REQUIREMENTS, "pyproject.toml"):
         wanted.update((ROOT / name).read_bytes())
     wanted = wanted.hexdigest()
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    python = VENV / "bin" / "python"
-    good = stamp.exists() and python.exists() and (inside or (VENV / "lib" / version).exists())
+    python = BIN / ("python.exe" if os.name == "nt" else "python")
+    good = stamp.exists() and python.exists() and (inside or PACKAGES.exists())
     good = good and not (inside and importlib.util.find_spec("pip") is None)
     current = good and stamp.read_text() == wanted
     wrong = damaged() if inside and current else []
@@ -129,7 +130,7 @@ def reinstalled(python, wrong):
 
 
 def build_pages(head, folder=None, strict=True, do_not_run=()):
-    command = [VENV / "bin" / "jupyter-book", "build", "."]
+    command = [BIN / "jupyter-book", "build", "."]
     command += ["-W", "-n", "--keep-going"] if strict else []
     command += ["--path-output", folder] if folder else []
     out = (folder / "_build" if folder else BUILD) / "html"
@@ -172,7 +173,7 @@ def pdf(_):
     run_notebooks("[1/2]")
     with step("[2/2] typesetting"):
         quietly(
-            [VENV / "bin" / "jupyter-book", "build", ".", "--builder", "pdflatex"], "pdf.log",
+            [BIN / "jupyter-book", "build", ".", "--builder", "pdflatex"], "pdf.log",
             "the book cannot be typeset: mend what is named above (all of it is in "
             "_build/logs/pdf.log and _build/latex/*.log), then: make pdf",
         )  # fmt: skip

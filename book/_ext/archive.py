@@ -18,6 +18,7 @@ from jupyter_cache import get_cache
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "notebooks.zip"
+PDF = '<span class="pdf"></span>'  # on Welcome: filled in where there is one
 READ_ME = """When models learn from models: the chapters as notebooks.
 
     python3 -m venv env                     (Windows: py -m venv env)
@@ -92,6 +93,18 @@ def write(app, exception):
         archive.writestr("README.txt", READ_ME)
 
 
+def link_pdf(app, exception):
+    """Welcome leads to the PDF, once `make pdf` has made one."""
+    made = sorted((ROOT / "_build" / "latex").glob("*.pdf"), key=lambda path: path.stat().st_mtime)
+    welcome = Path(app.outdir, "book", "welcome.html")
+    if exception is not None or app.builder.name != "html" or not made or not welcome.exists():
+        return
+    shutil.copy(made[-1], Path(app.outdir, "book.pdf"))
+    text = welcome.read_text(encoding="utf-8")
+    link = 'The whole book is <a href="../book.pdf">one PDF</a>, too.'
+    welcome.write_text(text.replace(PDF, link), encoding="utf-8")
+
+
 def offer(app, pagename, templatename, context, doctree):
     source = ROOT / f"{pagename}.md"
     if source.exists() and plain.is_myst_markdown_notebook(source.read_text(encoding="utf-8")):
@@ -101,4 +114,5 @@ def offer(app, pagename, templatename, context, doctree):
 def setup(app):
     app.connect("html-page-context", offer, priority=100)
     app.connect("build-finished", write)
+    app.connect("build-finished", link_pdf)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -11,12 +11,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "_build"
 VENV = ROOT / ".venv"
+BIN, PACKAGES = (  # bin and lib/python3.x/site-packages, or what Windows calls them
+    Path(sysconfig.get_path(name, "venv", {"base": str(VENV), "platbase": str(VENV)}))
+    for name in ("scripts", "purelib")
+)
 STRAY = re.compile(r"PYTHON(?!UNBUFFERED)|JUPYTER_|PYTEST_|MPL|MATPLOTLIBRC")
 BLAMELESS = {  # by number of error
     errno.EACCES: "see to it that this user may write there, or copy the book to where he may",

@@ -163,7 +163,7 @@ LATEX += " latexmk fonts-freefont-otf xindy"
 
 
 def pdf(_):
-    missing = [name for name in ("latexmk", "pdflatex", "xindy") if shutil.which(name) is None]
+    missing = [name for name in ("latexmk", "xelatex", "xindy") if shutil.which(name) is None]
     if missing:
         raise Stop(f"make pdf needs {', '.join(missing)}, not found; on Debian or Ubuntu: "
                    f"sudo apt-get install {LATEX}, then: make pdf")  # fmt: skip

@@ -130,6 +130,9 @@ def forget_moved_labels(app, env, docnames):
         known = getattr(env, registry, {})
         for label in [label for label, entry in known.items() if entry["docname"] in docnames]:
             del known[label]
+    equations = env.get_domain("math").equations
+    for label in [label for label, (page, _) in equations.items() if page in docnames]:
+        del equations[label]
 
 
 def clean_page(app, pagename, templatename, context, doctree):

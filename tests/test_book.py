@@ -334,3 +334,54 @@ def test_no_check_compares_a_number_with_its_own_multiple():
     assert {path: hits for path, hits in found.items() if hits} == {}
     planted = "assert not np.all" + "close(R, 1.05 * R, rtol=1e-2)"  # in two, or it is found
     assert ITSELF.search(planted)
+
+
+# Words before the exercises, code left out; those that are still longer may only get shorter.
+LONGER = {
+    "experiments/gpt": 2962, "models/counts": 2299, "models/curve": 2394, "models/densities": 2618,
+    "models/regression": 2731, "models/text": 2636, "theory/budget": 2619,
+    "theory/distribution": 2278, "theory/regimes": 2276, "theory/remember": 2567,
+    "theory/sure": 2494, "theory/web": 2369,
+}  # fmt: skip
+
+
+@every_chapter
+def test_chapters_are_short_enough(chapter):
+    head = prose(chapter).split("\n## Exercises")[0]
+    words = len(re.sub(r"\$\$.*?\$\$|\$[^$]+\$", "x", head, flags=re.DOTALL).split())
+    assert words <= LONGER.get(chapter.with_suffix("").as_posix(), 2200)
+
+
+def prose(chapter):
+    return re.sub(r"```\{code-cell\}.*?```", "", TEXT[chapter], flags=re.DOTALL)
+
+
+# "Let $e = ...$", "write $w(x)$ for", "with $q = ...$": a letter of the first table of the page on
+# notation, defined anew. A number, or the letter itself at another index, defines nothing.
+DEFINED = re.compile(
+    r"\b(?:[Ll]et|[Ww]rite|[Pp]ut|[Cc]all|[Ww]here|[Ww]ith|[Hh]ere)\s+\$(e|w|q|y|h|F|K|R|\\theta|\\Sigma|\\pi)"
+    r"(?:_\{?[\w,\\ -]*\}?|\(.*?\))?(?:\s*=(?!\s*-?\d)([^$]*)\$|\$\s+(?:be|for)\b(.{0,40}))",
+    re.DOTALL,
+)  # fmt: skip
+SAME = re.compile(
+    r"\\hat p_t|\\hat\\theta|\\pi\(|e_|w_t|p\)\^|\\alpha_0|h/n|^ the (?:raw )?frequencies"
+)
+
+
+def test_a_letter_that_is_borrowed_is_on_the_page_of_notation():
+    """A chapter that gives one of the fixed letters another meaning stands in its second table."""
+    page = (ROOT / "book" / "reference" / "notation.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\* - (.*?)\n  - (.*?)(?=\n\* -|\n```)", page, re.MULTILINE | re.DOTALL)
+    borrowed = {
+        (letter, name)
+        for letters, text in rows
+        for letter in re.findall(r"\$(\\?\w+)(?:_\w)?\$", letters)
+        for name in re.findall(r"\{ref\}`ch-(\w+)`", text)
+    }
+    found = set()
+    for chapter in CHAPTERS:
+        for letter, value, words in DEFINED.findall(prose(chapter)):
+            if not SAME.search(value + words):
+                found.add((letter, chapter.stem))
+    assert {("e", "again"), ("w", "remember")} <= found  # or the pattern sees nothing
+    assert found <= borrowed, sorted(found - borrowed)

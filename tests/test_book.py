@@ -360,7 +360,7 @@ def prose(chapter):
 # notation, defined anew. A number, or the letter itself at another index, defines nothing.
 DEFINED = re.compile(
     r"\b(?:[Ll]et|[Ww]rite|[Pp]ut|[Cc]all|[Ww]here|[Ww]ith|[Hh]ere)\s+\$(e|w|q|y|h|F|K|R|\\theta|\\Sigma|\\pi)"
-    r"(?:_\{?[\w,\\ -]*\}?|\(.*?\))?(?:\s*=(?!\s*-?\d)([^$]*)\$|\$\s+(?:be|for)\b(.{0,40}))",
+    r"(?:_\{?[\w,\\ -]*\}?|\(.*?\))?(?:\s*=(?!\s*-?\d+\$)([^$]*)\$|\$\s+(?:be|for)\b(.{0,40}))",
     re.DOTALL,
 )  # fmt: skip
 SAME = re.compile(

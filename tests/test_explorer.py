@@ -122,3 +122,43 @@ def test_every_view_can_be_used_from_the_keyboard(page, view):
         .filter(x => !(x.labels?.length || x.textContent.trim() || x.getAttribute("aria-label")))
         .map(x => x.outerHTML)""")
     assert unnamed == [] and errors == []
+
+
+def test_a_guess_is_drawn_compared_and_kept_in_the_address(page, tmp_path):
+    """By keyboard, and by a pointer; who opens the address sees the same guess and plan."""
+    tag = "<collapse-loop view='full'>text</collapse-loop>"
+    script = FILE.read_text(encoding="utf-8")
+    place = tmp_path / "explorer.html"
+    place.write_text(f"<!doctype html><meta charset=utf-8><script>{script}</script>{tag}", "utf-8")
+    context = page.context.browser.new_context(viewport=NARROW)
+    seen = context.new_page()
+    seen.goto(place.as_uri())
+    chart = seen.locator("collapse-loop svg").first
+    chart.focus()
+    for _ in range(9):
+        seen.keyboard.press("ArrowRight")
+    assert chart.get_attribute("aria-valuenow") == "100"
+    for _ in range(5):
+        seen.keyboard.press("ArrowDown")  # 200 / 10^0.5, rounded at each step
+    guess = chart.get_attribute("aria-valuetext")
+    assert "63.1" in guess and "generation 100" in guess
+    seen.locator("collapse-loop button", has_text="One in ten, and samples grow").click()
+    box = chart.bounding_box()
+    seen.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.3)
+    seen.mouse.down()
+    seen.mouse.up()
+    seen.wait_for_timeout(500)
+    address = seen.url
+    assert "guess=" in address and "growth=1" in address and "share=0.1" in address
+    again = context.new_page()
+    again.goto(address)
+    read = "e => e.shadowRoot.querySelector('path.mine').getAttribute('d')"
+    drawn = seen.locator("collapse-loop").evaluate(read)
+    assert drawn.count("L") == 10 and again.locator("collapse-loop").evaluate(read) == drawn
+    again.locator("collapse-loop button", has_text="Show what happens").click()
+    again.wait_for_function(
+        """() => document.querySelector("collapse-loop").shadowRoot
+        .querySelector("output").innerText.includes("your guess was 63.1")""",
+        timeout=30_000,
+    )
+    context.close()

@@ -1,5 +1,5 @@
-/* The loops of this book, to drag: <collapse-loop view="words">text for pages without scripts</collapse-loop>.
-   The arithmetic, which tests hold against the package; chance; drawing; parts of a panel; views; the element. */
+/* The loops of this book, to drag: <collapse-loop view="words">text without scripts</collapse-loop>. Arithmetic,
+   which tests hold against the package; chance; drawing; panels; views; the element. */
 (() => {
 "use strict";
 const { abs, ceil, exp, floor, log, log10, log1p, max, min, round, sqrt } = Math, { assign, entries, keys, values } = Object;
@@ -104,7 +104,7 @@ function binomial(n, p, u) {
 	if (p > 0.5) return n - binomial(n, 1 - p, u);
 	if (n * p <= 0) return 0;
 	const odds = p / (1 - p);
-	if (n * p < 10) {  // count up until the chances pass a uniform number
+	if (n * p < 10) {
 		let k = 0, mass = exp(n * log1p(-p));
 		for (let x = u(); x > mass && k < n; k++) { x -= mass; mass *= odds * (n - k) / (k + 1); }
 		return k;
@@ -140,7 +140,7 @@ function simulate(p, { n, alpha, gain }, seed) {  // one run: the model of every
 
 function ancestors({ n, alpha, gain }, seed) {  // A6: a word is fresh, or a copy of one before
 	const u = chance(seed), rows = [], keep = last(gain) < 1;
-	const draw = () => {  // a word of what the newest model has read
+	const draw = () => {
 		let t = rows.length - 1;
 		if (keep) for (let x = u() * sum(rows.map(row => row.length)); t > 0 && (x -= rows[t].length) > 0;) t--;
 		return rows[t][floor(u() * rows[t].length)];
@@ -217,7 +217,7 @@ function chart(plate, height, title, foot, x, y, lines, right = 116) {
 	};
 }
 
-// A panel: the state, which is kept in the address, and the parts that views are made of.
+// A panel: the state, kept in the address, and the parts of views.
 
 const SIZES = range(6).flatMap(i => [10, 15, 20, 30, 50, 70].map(x => x * 10 ** i)).filter(x => x <= 1e5);
 const SHARES = [0, 0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
@@ -238,7 +238,7 @@ function panel(element, view) {
 		if (!waits) queueMicrotask(changed);
 		return waits = true;
 	} });
-	const read = () => {  // what makes no sense in the address is left alone
+	const read = () => {  // what makes no sense is left alone
 		const asked = new URLSearchParams(location.hash.slice(1));
 		if (asked.get("loop") !== view) return;
 		for (const key in known) if (asked.has(key)) state[key] = known[key](asked.get(key)) ?? state[key];
@@ -362,7 +362,6 @@ function called({ scheme, n, share, decay = 0, growth = 0, ratio = 1, T }) {
 	return scheme === "accumulate" ? `collapse.accumulate(${size}, ${T}${share ? `, alpha=${fresh}` : ""})` : `collapse.mixture(${size}, ${fresh}, ${T})`;
 }
 
-// Words that grow, shrink, are struck out and return.
 function wordList(p, onclick) {
 	const cells = WORDS.map((word, k) => h("div", {}, onclick ? p.button(word, () => onclick(k)) : h("span", {}, word)));
 	const list = h("div", { class: "words", role: onclick ? "group" : "img" }, ...cells);
@@ -380,7 +379,7 @@ function wordList(p, onclick) {
 	return { list, show, cells };
 }
 
-// The ancestors of a small loop, and pairs of its last model's words, each from a new run.
+// The ancestors of a small loop, and pairs of words, each from a new run.
 function tree(p, settings) {
 	const plate = p.plate(), tally = { pair: [] };
 	const pick = times => {
@@ -597,7 +596,7 @@ VIEWS.runs = p => {
 	};
 };
 
-// A run's words, and for the view odds the chance to know the one that is chosen.
+// A run's words; for odds, the chance to know the one chosen.
 VIEWS.words = VIEWS.odds = (p, odds) => {
 	const { s, T } = p, plate = p.plate(), seen = {}, words = wordList(p, odds && (k => { s.word = k; }));
 	if (odds) p.keep("word", 20, within(0, 47, true));

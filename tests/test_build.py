@@ -303,3 +303,23 @@ def test_figures_are_pdf_only_for_a_pdf_and_results_know(monkeypatch):
         keys.append(freshness.package_key())
         assert steps.environment()["BOOK_PDF"] == pdf
     assert asked == [("svg",), ("svg", "pdf")] and keys[0] != keys[1]
+
+
+def test_welcome_leads_to_the_pdf_once_there_is_one(tmp_path, monkeypatch):
+    import archive
+
+    welcome = tmp_path / "html" / "book" / "welcome.html"
+    welcome.parent.mkdir(parents=True)
+    text = f"<p>{archive.PDF}</p>"
+    assert archive.PDF in (ROOT / "book" / "welcome.md").read_text(encoding="utf-8")
+    welcome.write_text(text)
+    app = SimpleNamespace(outdir=tmp_path / "html", builder=SimpleNamespace(name="html"))
+    monkeypatch.setattr(archive, "ROOT", tmp_path)
+    archive.link_pdf(app, None)
+    assert welcome.read_text() == text
+    made = tmp_path / "_build" / "latex" / "title.pdf"
+    made.parent.mkdir(parents=True)
+    made.write_bytes(b"%PDF")
+    archive.link_pdf(app, None)
+    assert 'href="../book.pdf"' in welcome.read_text()
+    assert (tmp_path / "html" / "book.pdf").read_bytes() == b"%PDF"

@@ -87,6 +87,12 @@ def theorems():
     return made
 
 
+def in_the_appendix(name):
+    """What the appendix proves of a claim: its sections `## A1: ...`, one string."""
+    section = rf"^## {name}: .*?(?=^\(sec-[\w-]+\)=$|\Z)"
+    return "".join(re.findall(section, TEXT["theory/appendix"], re.MULTILINE | re.DOTALL))
+
+
 def below(name):
     """All that a claim rests on, itself included."""
     return {name}.union(*map(below, KNOWN[name]["rests_on"]))
@@ -151,8 +157,22 @@ def test_status_is_earned(entry):
 @every_done
 def test_what_a_proof_cites_the_claim_rests_on(entry):
     _, proof = theorems().get(entry["id"], (None, None))
-    cited = re.findall(rf"\{{(?:prf:ref|claim)\}}`(?:[^`<]*<)?({NAME})>?`", proof or "")
+    proof = (proof or "") + in_the_appendix(entry["id"])
+    cited = re.findall(rf"\{{(?:prf:ref|claim)\}}`(?:[^`<]*<)?({NAME})>?`", proof)
     assert set(cited) <= below(entry["id"])
+
+
+def test_the_appendix_is_read_and_a_sketch_links_to_it():
+    """A proof that says that it is a sketch links to a section of the same claim."""
+    assert "{prf:ref}`C4`" in in_the_appendix("F7") and "{prf:ref}`E5`" in in_the_appendix("E6")
+    sections = dict(re.findall(r"^\((sec-[\w-]+)\)=\n## (\w+): ", TEXT["theory/appendix"], re.M))
+    for label, (page, proof) in theorems().items():
+        for said, section in re.findall(
+            r"([Tt]he full proof[^<`]*`[^<`]*<(sec-[\w-]+)>)", proof or ""
+        ):
+            assert sections[section] == label, (page, said)
+    linked = {name for text in TEXT.values() for name in re.findall(r"[<`](sec-[\w-]+)>?`", text)}
+    assert set(sections) <= linked, "a section of the appendix that no page links to"
 
 
 # The package

@@ -180,21 +180,21 @@ LONGER = {  # chapters still longer than that, each with the most it may have
 }
 
 
+def prose(text):
+    return re.sub(r"^```\{code-cell\}.*?^```\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
 def words(text):
     """Words of prose before the exercises; a formula counts as one word, code as none."""
-    text = re.sub(r"^```\{code-cell\}.*?^```\s*$", "", text, flags=re.MULTILINE | re.DOTALL)
-    text = re.sub(r"\$\$.*?\$\$", "x", text, flags=re.DOTALL)
+    text = re.sub(r"\$\$.*?\$\$", "x", prose(text), flags=re.DOTALL)
     text = re.sub(r"\$[^$]+\$", "x", text)
     return len(text.split("\n## Exercises")[0].split())
 
 
 def test_chapters_are_short_enough():
-    import yaml
-
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    files = [c["file"] for part in toc["parts"] if part.get("numbered") for c in part["chapters"]]
-    names = [file.removeprefix("book/") for file in files]
-    counts = {name: words((BOOK / f"{name}.md").read_text(encoding="utf-8")) for name in names}
+    pages = [page.relative_to(BOOK) for page, number in plain.in_order(ROOT) if number]
+    counts = {page.with_suffix("").as_posix(): words(TEXT[page]) for page in pages}
+    assert len(counts) >= 27
     long = {name: n for name, n in counts.items() if n > LONGER.get(name, MOST_WORDS)}
     assert long == {}, f"more than {MOST_WORDS} words: a long proof belongs in theory/appendix.md"
     assert words("a $b + c$ d\n$$\ne f\n$$\n```{code-cell}\ng h\n```\ni\n## Exercises\nj") == 5
@@ -365,10 +365,6 @@ def test_no_check_compares_a_number_with_its_own_multiple():
     assert ITSELF.search(planted)
 
 
-def prose(chapter):
-    return re.sub(r"```\{code-cell\}.*?```", "", TEXT[chapter], flags=re.DOTALL)
-
-
 # "Let $e = ...$", "write $w(x)$ for", "with $q = ...$": a letter of the first table of the page on
 # notation, defined anew. A number, or the letter itself at another index, defines nothing.
 DEFINED = re.compile(
@@ -393,7 +389,7 @@ def test_a_letter_that_is_borrowed_is_on_the_page_of_notation():
     }
     found = set()
     for chapter in CHAPTERS:
-        for letter, value, words in DEFINED.findall(prose(chapter)):
+        for letter, value, words in DEFINED.findall(prose(TEXT[chapter])):
             if not SAME.search(value + words):
                 found.add((letter, chapter.stem))
     assert {("e", "again"), ("w", "remember")} <= found  # or the pattern sees nothing

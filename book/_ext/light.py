@@ -32,9 +32,8 @@ MATH = (
     "input/tex/extensions/newcommand", "output/chtml", "output/chtml/fonts/tex",
     "a11y/assistive-mml",
 )  # fmt: skip
-WOFF2 = re.compile(
-    r"""url\([^)]*/fa-[^)]*\.woff2\) format\("woff2"\),"""
-)  # the other is made small
+# Of the two formats of each icon font, the one that stays is made small.
+WOFF2 = re.compile(r"""url\([^)]*/fa-[^)]*\.woff2\) format\("woff2"\),""")
 DRAWN = re.compile(r"""( (?:d|x|y)=")([^"]+)""")
 ICON = re.compile(r"((?:\.fa-[\w-]+::?before,?)+)\{(?:content|--fa):[^}]*\}")
 
@@ -175,8 +174,8 @@ def lighten(app, exception):
         if "searchtools.js" not in page:  # which does not wait for the others
             page = together(page, path, SCRIPT, static, script)
         path.write_text(MATHJAX.sub("mathjax/book.js", page), encoding="utf-8")
-    icons = [path.read_text(encoding="utf-8") for path in static.glob("book-*.css")]
-    fewer_icons(static / "vendor" / "fontawesome" / "webfonts", "".join(icons))
+    styles = [path.read_text(encoding="utf-8") for path in static.glob("book-*.css")]
+    fewer_icons(static / "vendor" / "fontawesome" / "webfonts", "".join(styles))
     for path in (out / "_images").glob("*.svg"):
         path.write_text(rounded(path.read_text(encoding="utf-8")), encoding="utf-8")
     text = "".join((static / "mathjax" / f"{x}.js").read_text(encoding="utf-8") for x in MATH)

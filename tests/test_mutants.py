@@ -1,5 +1,6 @@
 """The list of planted faults: every one can still be planted, and a few are, here and now."""
 
+import re
 from collections import Counter
 
 import mutants
@@ -31,6 +32,16 @@ def test_the_list_is_whole():
 @pytest.mark.parametrize("name", MUTANTS)
 def test_every_fault_can_be_planted(name):
     assert mutants.planted(MUTANTS[name])
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_tests_of_a_fault_are_there(name):
+    """Renamed or gone, they would catch nothing; words of -k stand in names or parameters."""
+    files, _, chosen = MUTANTS[name]["tests"].partition(" -k ")
+    paths = [mutants.ROOT / one.partition("::")[0] for one in files.split() if ".py" in one]
+    text = "".join(path.read_text(encoding="utf-8") for path in paths).lower()
+    words = set(re.findall(r"\w+", chosen.lower())) - {"and", "or", "not"}
+    assert text and all(word in text for word in words)
 
 
 def test_a_few_faults_are_caught():

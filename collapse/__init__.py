@@ -41,6 +41,15 @@ from collapse.plans import (
 from collapse.result import Result
 from collapse.schedules import geometric, power
 
+
+def __getattr__(name):  # imported when asked for: `python -m collapse.recover` runs it afresh
+    if name == "recover":
+        from importlib import import_module
+
+        return import_module("collapse.recover")
+    raise AttributeError(f"module 'collapse' has no attribute {name!r}")
+
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -74,6 +83,7 @@ __all__ = [
     "metrics",
     "mixture",
     "power",
+    "recover",
     "replace",
     "simulate",
     "subsampled",

@@ -9,7 +9,7 @@ from collapse.exact import inflation, plateau
 from collapse.plans import mixture
 from collapse.schedules import resolve_shares
 
-__all__ = ["Allocation", "allocate", "critical_growth", "fresh_needed", "samples_needed"]
+__all__ = ["Allocation", "allocate", "canary", "critical_growth", "fresh_needed", "samples_needed"]
 
 
 class Allocation(NamedTuple):
@@ -235,3 +235,43 @@ def samples_needed(rho, alpha):
     n = n.astype(np.int64)  # rounding may have cost a sample, or saved one too many
     n = n + (plateau(alpha, n) > rho)
     return n - ((n > 1) & (plateau(alpha, np.maximum(n - 1, 1)) <= rho))
+
+
+def canary(alpha, se, *, rate):
+    """Exact: the draws that `collapse.recover.canary` needs for a standard error.
+
+    (1 - alpha) (1 - (1 - alpha) rate) / (rate se^2), rounded up.
+
+    Parameters
+    ----------
+    alpha : float in [0, 1]
+        The real share that is expected; 0 asks for most where rate is below 1/2.
+    se : float above 0
+        Standard error of the estimated share.
+    rate : float in (0, 1]
+        Probability with which the model writes the mark.
+
+    Returns
+    -------
+    int, at least 1
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim H10.
+
+    Examples
+    --------
+    >>> canary(0.5, 0.05, rate=0.01)
+    19900
+    """
+    written = 1 - _check.number("alpha", _check.fraction("alpha", alpha))
+    se, rate = _check.number("se", se, above=0), _check.number("rate", rate, above=0)
+    if rate > 1:
+        raise ValueError(f"rate must lie in (0, 1], found {rate}")
+    n = written * (1 - written * rate) / rate / se / se
+    if n > _check.LARGEST_WHOLE:
+        raise ValueError(f"se must be larger, or rate, found se = {se:g}: above 2**53 draws")
+    return max(1, int(np.ceil(n * (1 - 1e-12))))  # a whole number may be above itself by rounding

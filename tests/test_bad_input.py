@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import collapse as c
-from collapse import asymptotics, book, bounds, design, exact, metrics, plot, targets
+from collapse import asymptotics, book, bounds, design, exact, metrics, plot, recover, targets
 
 P = [0.5, 0.5]
 PLAN = c.mixture(10, 0.5, 3)
@@ -515,3 +515,57 @@ def test_a_model_without_subsample_is_refused():
         "model needs a method subsample",
         error=TypeError,
     )
+
+
+HISTORY = [[0.5, 0.5]] * 3, [[0.5, 0.5]] * 2, 10
+ROWS = [np.eye(6)[:, :3] + i for i in range(3)]  # new, real, written
+RECOVER = {
+    "one batch": (lambda: recover.share([P], np.empty((0, 2)), 10), "y must hold two batches"),
+    "x too long": (lambda: recover.share([P] * 3, [P] * 3, 10), "x must hold one model less"),
+    "x no law": (lambda: recover.share([P] * 3, [[0.5, 0.4]] * 2, 10), "x must sum to 1", "0.9"),
+    "y no law": (lambda: recover.readout([[2, 1]] * 3, [P] * 2, 10, 0.5), "y must sum to 1"),
+    "sizes": (lambda: recover.share([P] * 3, [P] * 2, [9, 9]), "n must be", "length", "3", "(2,)"),
+    "one token": (lambda: recover.share([[1.0]] * 3, [[1.0]] * 2, 10), "y must have two tokens"),
+    "batch 0": (lambda: recover.readout(*HISTORY, [0.5] * 3), "alpha[0] must be 1", "0.5"),
+    "alpha": (lambda: recover.readout(*HISTORY, 1.5), "alpha must lie in [0, 1]", "1.5"),
+    "rho": (lambda: recover.readout(*HISTORY, 0.5, rho=[0.1] * 3), "rho must have shape (2,)"),
+    "rho above 1": (lambda: recover.readout(*HISTORY, 0.5, rho=[0.1, 2]), "rho must lie", "2"),
+    "level": (lambda: recover.share(*HISTORY, level=95), "level must lie in (0, 1)", "95"),
+    "simplex": (lambda: recover.simplex(0.5), "v must have tokens", "()"),
+    "two batches": (lambda: recover.reuse([P, P]), "y must hold three batches", "(2, 2)"),
+    "permutations": (lambda: recover.reuse([P] * 4, permutations=3), "permutations must", "19"),
+    "one score": (lambda: recover.share_of([1], [1, 2], [3, 4]), "new must be two scores", "(1,)"),
+    "score nan": (lambda: recover.share_of([1, NAN], [1, 2], [3, 4]), "new must be finite", "nan"),
+    "score rows": (lambda: recover.share_of(*ROWS), "new must be two scores", "(6, 3)"),
+    "read twice": (lambda: recover.share_of(P, P, [1, 2]), "new and real must be different"),
+    "a part of it": (
+        lambda: recover.share_of(ROWS[0][:, 0], ROWS[0][:4, 0], [1, 2]), "new and real", "split",
+    ),
+    "tokens": (lambda: recover.score([1, 2], [1, 2, 3]), "the same tokens", "2 and 3"),
+    "no counts": (lambda: recover.score([1, -2], [1, 2]), "real must be counts", "-2"),
+    "no tokens": (lambda: recover.score([1, 2], [0, 0]), "written must have a token"),
+    "columns": (lambda: recover.cross_fit(ROWS[0], ROWS[1], ROWS[2][:, :2]), "columns", "3, 2]"),
+    "folds": (lambda: recover.cross_fit(*ROWS, folds=7), "folds must be at most", "6", "7"),
+    "one fold": (lambda: recover.cross_fit(*ROWS, folds=1), "folds must be a whole", "1"),
+    "rows": (lambda: recover.cross_fit(np.ones(3), *ROWS[1:]), "new must be documents", "(3,)"),
+    "same rows": (lambda: recover.cross_fit(ROWS[0], ROWS[1], ROWS[1]), "real and written", "same"),
+    "count": (lambda: recover.canary(11, 10, 0.5), "count must be at most n = 10", "11"),
+    "rate": (lambda: recover.canary(1, 10, 1.5), "rate must lie in (0, 1]", "1.5"),
+    "rate none": (lambda: recover.canary(1, 10, 0), "rate must be above 0", "0"),
+    "design rate": (lambda: design.canary(0.5, 0.1, rate=2), "rate must lie in (0, 1]", "2"),
+    "design se": (lambda: design.canary(0.5, 0, rate=0.5), "se must be above 0", "0"),
+    "design too much": (lambda: design.canary(0.5, 1e-9, rate=0.5), "se must be larger"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", RECOVER)
+def test_recover(case):
+    call, *words = RECOVER[case]
+    bad(call, *words)
+
+
+def test_recover_refuses_types():
+    bad(lambda: recover.readout(*HISTORY, 0.5, project=1), "project must be True", error=TypeError)
+    bad(lambda: recover.canary("1", 10, 0.5), "count must be a whole number", error=TypeError)
+    bad(lambda: recover.share_of(["a", "b"], [1, 2], [3, 4]), "new must be real", error=TypeError)
+    bad(lambda: recover.reuse([P] * 4, rng="1"), "rng must be", error=TypeError)

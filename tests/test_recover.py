@@ -275,7 +275,8 @@ def test_reuse_is_seen():
     y, _, _ = history(zipf(50), 1000, 0.9, 20, 400, 8)
     power = (recover.reuse(y, permutations=199, rng=3) <= 0.05).mean()
     assert power > 0.8
-    assert (recover.reuse(history(zipf(50), 1000, 0.5, 20, 40, 9)[0], rng=3) <= 0.01).all()
+    sure = recover.reuse(history(zipf(50), 1000, 0.5, 20, 40, 9)[0], permutations=99, rng=3)
+    assert (sure <= 0.05).all() and sure.min() == 0.01  # never below: the order itself is one
 
 
 # One batch

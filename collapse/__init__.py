@@ -8,7 +8,7 @@ function such as `mixture` resolves schedules into a `Plan`; `simulate` runs the
 computes what it must give.
 """
 
-from collapse import asymptotics, bounds, design, exact, metrics, targets
+from collapse import asymptotics, bounds, design, exact, metrics, targets, writers
 from collapse.engine import iterate, simulate
 from collapse.models import (
     Bernoulli,
@@ -89,4 +89,5 @@ __all__ = [
     "subsampled",
     "targets",
     "weighted",
+    "writers",
 ]

@@ -25,11 +25,16 @@ __all__ = [
     "forgetting_time",
     "founders",
     "gaussian",
+    "kingman",
     "phase",
+    "resting",
+    "spread",
     "tracking",
+    "writer_gain",
 ]
 
 MOST_GENERATIONS = 20_000  # of `founders`, whose work grows with T^2
+MOST_STEPS = 100_000  # of a loop on its way to rest
 
 
 class Phase(NamedTuple):
@@ -498,3 +503,217 @@ def coverage(p, plan):
     with np.errstate(divide="ignore"):
         logs = np.log1p(-p)
     return np.array([count @ -np.expm1(x * logs) for x in lines]) / count.sum()
+
+
+def resting(p, alpha, write):
+    """Asymptotic (n -> infinity): rest points of theta -> alpha p + (1 - alpha) write(theta).
+
+    Those that the map reaches from p, from the uniform law and from each of the sixteen likeliest
+    tokens (nearly all mass on it), each start tilted a little so that no balance holds by
+    symmetry. All are stable, but for ones that attract from one side only; not all there are need
+    be among them.
+
+    Parameters
+    ----------
+    p : (K,) probabilities
+    alpha : float in [0, 1]
+        Real share, constant.
+    write : function theta -> theta
+        The law that writes: one of `collapse.writers`, or any of probabilities (..., K).
+
+    Returns
+    -------
+    (m, K) float64, m at least 1
+        Distinct rest points; the first is the one reached from p.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted; where no start comes to rest.
+
+    Source: Claim W1.
+
+    Examples
+    --------
+    >>> from collapse.writers import temperature
+    >>> p = np.full(4, 0.25)
+    >>> [len(resting(p, alpha, temperature(0.8))) for alpha in (0.5, 0.1)]  # sharpening: W2
+    [1, 4]
+    """
+    p, alpha = _check.probabilities("p", p, ndim=1), _check_loop(alpha, write)
+    likeliest = np.argsort(-p, kind="stable")[:16]
+    starts = np.concatenate(
+        [[p], [np.full(p.size, 1 / p.size)], 0.02 * p + 0.98 * np.eye(p.size)[likeliest]]
+    )
+    starts *= 1 + 1e-4 * np.cos(np.arange(p.size) ** 2)
+    theta = starts / starts.sum(axis=1, keepdims=True)
+    moved = np.inf
+    for _ in range(MOST_STEPS):
+        before, theta = theta, alpha * p + (1 - alpha) * _asked(write, theta)
+        moved = abs(theta - before).sum(axis=1)
+        if moved.max() < 1e-14:
+            break
+    found = []
+    for point in theta[moved < 1e-10]:
+        if not any(abs(point - other).sum() < 1e-6 for other in found):
+            found.append(point)
+    if not moved[0] < 1e-10:
+        raise ValueError(
+            f"write must bring the loop to rest from p, found it still moving by {moved[0]:.2g} "
+            f"after {MOST_STEPS} steps"
+        )
+    return np.array(found)
+
+
+def writer_gain(p, alpha, write):
+    """Asymptotic (n -> infinity): g, by how much the writer multiplies a small error of the model.
+
+    The spectral radius of the derivative of `write`, along the simplex, at the rest point reached
+    from p. The loop forgets at the rate kappa = (1 - alpha) g; where the writer fixes p, rho is
+    near 1 / (n (1 - kappa^2)). g = 1 is a model that writes itself.
+
+    Parameters
+    ----------
+    p, alpha, write
+        As in `resting`. The derivative is taken numerically (error about 1e-6 where `write` is
+        smooth and tokens are not rarer than that), from 2 K models at once: memory K^2.
+
+    Returns
+    -------
+    float, at least 0
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `resting`.
+
+    Source: Claims W1, W2, W3.
+
+    Examples
+    --------
+    >>> from collapse.writers import verify
+    >>> round(writer_gain([0.7, 0.2, 0.1], 0.5, verify([0.7, 0.2, 0.1], 0.25)), 6)
+    0.75
+    """
+    theta = resting(p, alpha, write)[0]
+    return float(abs(np.linalg.eigvals(_derivative(write, theta))).max())
+
+
+def spread(p, alpha, n, write):
+    """Asymptotic (n -> infinity, then t): covariance of the model around its rest point.
+
+    C = J C J^T + (diag(theta*) - theta* theta*^T) / n, J = (1 - alpha) times the derivative of
+    `write` at the rest point theta* that is reached from p.
+
+    Parameters
+    ----------
+    p, alpha, write
+        As in `writer_gain`.
+    n : int, at least 1
+        Samples a generation, constant.
+
+    Returns
+    -------
+    (K, K) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `resting`; where kappa = (1 - alpha) g is 1 or more.
+
+    Source: Claim W1.
+
+    Examples
+    --------
+    >>> p = np.array([0.5, 0.5])
+    >>> spread(p, 0.5, 100, lambda theta: theta).round(6).tolist()  # 1 / (n (1 - 1/4)): A4
+    [[0.003333, -0.003333], [-0.003333, 0.003333]]
+    """
+    from scipy.linalg import solve_discrete_lyapunov  # slow to import
+
+    n, theta = _check.whole("n", n), resting(p, alpha, write)[0]
+    J = (1 - _check.number("alpha", alpha)) * _derivative(write, theta)
+    kappa = abs(np.linalg.eigvals(J)).max()
+    if kappa >= 1 - 1e-9:
+        raise ValueError(f"write must have a gain below 1 / (1 - alpha), found kappa = {kappa:.6g}")
+    return solve_discrete_lyapunov(J, (np.diag(theta) - np.outer(theta, theta)) / n)
+
+
+def kingman(p, alpha, accept):
+    """Asymptotic (n -> infinity): where a loop rests whose text a verifier with a taste selects.
+
+    theta_k = alpha p_k / (1 - (1 - alpha) accept_k / w) with the one w above
+    (1 - alpha) max accept at which they sum to 1: Kingman's house of cards.
+
+    Parameters
+    ----------
+    p : (K,) probabilities
+    alpha : float in (0, 1]
+        Real share, constant.
+    accept : (K,) in [0, 1]
+        Probability that token k passes, as in `collapse.writers.select`; above 0 for some token
+        of positive probability.
+
+    Returns
+    -------
+    (K,) float64
+        The only rest point where every token of p has mass, and it is reached from p.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Kingman (1978); Claim W4.
+
+    Examples
+    --------
+    >>> kingman([0.9, 0.1], 0.1, [0.5, 1.0]).round(3).tolist()
+    [0.178, 0.822]
+    """
+    p, accept = _check.probabilities("p", p, ndim=1), _check.fraction("accept", accept)
+    alpha = _check_loop(alpha)
+    if accept.shape != p.shape:
+        raise ValueError(f"accept must have the shape of p, {p.shape}, found {accept.shape}")
+    most = accept[p > 0].max()
+    if alpha == 0 or most == 0:
+        name, value = ("alpha", alpha) if alpha == 0 else ("accept", most)
+        raise ValueError(f"{name} must be above 0, found {value}")
+    liked = accept / most  # w = most (1 - alpha + alpha x), x in (0, 1]
+
+    def law(x):
+        w = 1 - alpha + alpha * x
+        return p * w / (x + (1 - alpha) * (1 - liked) / alpha)
+
+    from scipy.optimize import brentq  # slow to import
+
+    least = p[liked == 1].sum()  # these alone would have mass 1 at the lower end, or more
+    least = least * (1 - alpha) / (1 - alpha * least) if alpha < 1 else 1.0
+    if least < 1:
+        least = brentq(lambda x: law(x).sum() - 1, least, 1.0, xtol=1e-300, rtol=1e-14)
+    theta = law(least)
+    return theta / theta.sum()
+
+
+def _check_loop(alpha, write=None):
+    if write is not None and not callable(write):
+        raise TypeError(f"write must be a function theta -> theta, found {write!r}")
+    if not 0 <= (alpha := _check.number("alpha", alpha)) <= 1:
+        raise ValueError(f"alpha must lie in [0, 1], found {alpha}")
+    return alpha
+
+
+def _asked(write, theta):
+    written = np.asarray(write(theta))
+    if written.shape != theta.shape:
+        raise ValueError(f"write must keep the shape {theta.shape}, found {written.shape}")
+    return written
+
+
+def _derivative(write, theta):
+    """(K, K): what `write` makes of a small step along the simplex, as a matrix that fixes it."""
+    step = 1e-4 * np.maximum(theta, 1e-6)
+    back = np.where(theta > step, step, 0.0)  # no mass below 0
+    ways = np.eye(theta.size) - theta  # to each token, from all others
+    rows = _asked(write, theta + step[:, None] * ways) - _asked(write, theta - back[:, None] * ways)
+    return rows.T / (step + back)

@@ -32,7 +32,7 @@ class Drawn:
         return self.model.collect(self.x[index], n)
 
 
-def iterate(model, target, plan, *, replications=1, rng=None):
+def iterate(model, target, plan, *, replications=1, rng=None, write=None):
     """Run a loop and yield (t, theta) for t = 0..T, theta (R, ...) the fitted models.
 
     Parameters
@@ -50,6 +50,10 @@ def iterate(model, target, plan, *, replications=1, rng=None):
     replications : int
         Independent runs side by side, R, at least 1.
     rng : None, seed or numpy.random.Generator
+    write : function theta -> theta, optional
+        The law that writes, where it is not the model: one of `collapse.writers`, or any function
+        of parameters (R, ...). Synthetic samples are drawn from ``write(theta)``; real ones never
+        pass through it, and theta is yielded as it was fitted.
 
     Yields
     ------
@@ -76,12 +80,12 @@ def iterate(model, target, plan, *, replications=1, rng=None):
     """
     _check_plan(model, plan)
     known, _ = _targets(model, target, plan)
-    R = _check.whole("replications", replications)
-    loop = generations(model, known, plan, R, _check.generator(rng))
+    R, write = _check.whole("replications", replications), _check_write(write)
+    loop = generations(model, known, plan, R, _check.generator(rng), write=write)
     return ((t, theta) for t, theta, _ in loop)
 
 
-def generations(model, targets, plan, R, rng, start=None):
+def generations(model, targets, plan, R, rng, start=None, write=None):
     """Yield (t, theta, data); go on from such a `start`, where real data are fresh.
 
     `targets` has what real samples are drawn from at t = 0..T.
@@ -101,7 +105,8 @@ def generations(model, targets, plan, R, rng, start=None):
     if plan.real == "fixed":
         targets = [At(model, model.empirical(data), "empirical")] * plan.n.size
     for t in range(done + 1, plan.n.size):
-        batch = _batch(model, targets[t], plan, t, theta, R, rng)
+        written = theta if write is None else _checked(write(theta), R, "write")
+        batch = _batch(model, targets[t], plan, t, written, R, rng)
         # a gain of 1 forgets the past, unless a filtered batch may turn out empty
         keeps = plan.gain[t] < 1 or plan.real_weight is not None
         data = model.pool(data, batch, plan.gain[t] * (batch.size > 0)) if keeps else batch
@@ -113,15 +118,22 @@ def generations(model, targets, plan, R, rng, start=None):
 
 
 def _fit(model, data, R, previous=None):
-    theta = model.fit(data, previous=previous)
+    theta = _checked(model.fit(data, previous=previous), R, "model and target")
     for array in arrays(theta):
         if isinstance(array, np.ndarray):
-            if array.shape[:1] != (R,) or not np.isfinite(array).all():
-                raise ValueError(
-                    f"model and target must give finite parameters of shape ({R}, ...), found "
-                    f"{_check.short(array)} of shape {array.shape}"
-                )
             array.setflags(write=False)  # nobody who looks at it can change the loop
+    return theta
+
+
+def _checked(theta, R, made):
+    for array in arrays(theta):
+        if isinstance(array, np.ndarray) and (
+            array.shape[:1] != (R,) or not np.isfinite(array).all()
+        ):
+            raise ValueError(
+                f"{made} must give finite parameters of shape ({R}, ...), found "
+                f"{_check.short(array)} of shape {array.shape}"
+            )
     return theta
 
 
@@ -148,8 +160,9 @@ def _batch(model, target, plan, t, theta, R, rng):
 
 
 def simulate(
-    model, target, plan, *, replications=100, rng=None, record=None, n_jobs=1, progress=None
-):
+    model, target, plan, *, replications=100, rng=None, record=None, n_jobs=1, progress=None,
+    write=None,
+):  # fmt: skip
     """Run independent replications of a loop and record statistics of every generation.
 
     Parameters
@@ -171,6 +184,9 @@ def simulate(
         Worker processes, through joblib; -1 uses every core.
     progress : bool, optional
         Show a progress bar. By default on a terminal, if the work lasts over a second.
+    write : function theta -> theta, optional
+        The law that writes, as in `iterate`; statistics are of theta as it was fitted. It is no
+        part of the plan, the Result keeps its ``repr`` (of a function its name).
 
     Returns
     -------
@@ -202,7 +218,7 @@ def simulate(
         raise ValueError(f"n_jobs must be 1 to 4096, or -1 for every core, found {jobs}")
     if progress is not None and not isinstance(progress, (bool, np.bool_)):
         raise TypeError(f"progress must be None, True or False, found {progress!r}")
-    rng = _check.generator(rng)
+    rng, write = _check.generator(rng), _check_write(write)
 
     batch = BATCH_UNKNOWN
     if isinstance(known, At) or getattr(model, "stores_samples", False):
@@ -214,7 +230,9 @@ def simulate(
         batch = max(1, min(BATCH, BATCH_FLOATS // floats))
     sizes = [min(batch, R - start) for start in range(0, R, batch)]
     children = rng.spawn(len(sizes))
-    runs = [(model, targets, plan, record, *pair) for pair in zip(sizes, children, strict=True)]
+    runs = [
+        (model, targets, plan, record, write, *pair) for pair in zip(sizes, children, strict=True)
+    ]
     hidden = None if progress is None else not progress  # None: hidden unless on a terminal
     steps = plan.n.size
     delay = 0 if progress else 1  # seconds; asked for, the bar comes at once
@@ -228,13 +246,14 @@ def simulate(
                 parts.append(part)
                 bar.update(steps)
     values = {name: np.concatenate([part[name] for part in parts], axis=1) for name in parts[0]}
-    return Result(plan, values, seed_of(rng, len(sizes)))
+    name = None if write is None else getattr(write, "__qualname__", repr(write))
+    return Result(plan, values, seed_of(rng, len(sizes)), name)
 
 
-def _record(model, targets, plan, record, R, rng, tick=None):
+def _record(model, targets, plan, record, write, R, rng, tick=None):
     """One batch of replications: dict of str to (T+1, R)."""
     values = {name: np.empty((plan.n.size, R)) for name in record[0]}
-    for t, theta, _ in generations(model, targets, plan, R, rng):
+    for t, theta, _ in generations(model, targets, plan, R, rng, write=write):
         for name, statistic in record[t % len(record)].items():
             value = statistic(theta)
             value = None if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
@@ -352,6 +371,12 @@ def _check_plan(model, plan):
         raise TypeError(f"model needs a method empirical where real='fixed', found {model!r}")
     if plan.subsample and not hasattr(model, "subsample"):
         raise TypeError(f"model needs a method subsample for this plan, found {model!r}")
+
+
+def _check_write(write):
+    if write is not None and not callable(write):
+        raise TypeError(f"write must be None or a function theta -> theta, found {write!r}")
+    return write
 
 
 def _check_record(model, given, targets, record):

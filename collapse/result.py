@@ -47,6 +47,8 @@ class Result:
         another kind than ``default_rng`` makes. Replications run in batches of b, at most 256,
         which depends on model, target and plan only. Runs with one seed and R <= R' replications
         share the first b floor(R / b) of them; where R < R', the rest are other draws.
+    write : str or None
+        The law that wrote, where it was not the model: what `simulate` was given, as it prints.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class Result:
     plan: Plan
     values: dict
     seed: object = None
+    write: str | None = None
 
     def __post_init__(self):
         if not isinstance(self.plan, Plan):
@@ -91,9 +94,11 @@ class Result:
             raise ValueError(f"values must all have one shape, found {shapes}")
         object.__setattr__(self, "values", _frozen(values))
         object.__setattr__(self, "seed", _plain(self.seed))
+        if self.write is not None and not isinstance(self.write, str):
+            raise TypeError(f"write must be None or a str, found {self.write!r}")
 
     def __reduce__(self):  # copies and pickles are checked and read-only too
-        return Result, (self.plan, dict(self.values), self.seed)
+        return Result, (self.plan, dict(self.values), self.seed, self.write)
 
     @property
     def replications(self):
@@ -150,7 +155,7 @@ class Result:
             raise FileNotFoundError(f"path must be in a folder that exists, found {str(path)!r}")
         head = {"format": FORMAT, "seed": self.seed, "names": list(self.values)}
         head |= {"real": self.plan.real, "mixing": self.plan.mixing}
-        head |= {"subsample": self.plan.subsample}
+        head |= {"subsample": self.plan.subsample, "write": self.write}
         head |= {"labelled": self.plan.real_weight is not None}
         arrays = {name: getattr(self.plan, name) for name in ARRAYS}
         if not head["labelled"]:
@@ -222,11 +227,13 @@ class Result:
         if digest is not None and digest != _digest(head, [*plan.values(), *values]):
             raise ValueError("its content is not what was saved: the digest differs")
         options = {name: head[name] for name in ("real", "mixing", "subsample")}
-        return cls(Plan(**plan, **options), dict(zip(names, values, strict=True)), head["seed"])
+        values = dict(zip(names, values, strict=True))
+        return cls(Plan(**plan, **options), values, head["seed"], head.get("write"))
 
     def __repr__(self):
         shape = f"{self.plan.n.size} generations x {self.replications} replications"
-        return f"Result({', '.join(self.values)}: {shape}, seed {self.seed})"
+        write = "" if self.write is None else f", write={self.write}"
+        return f"Result({', '.join(self.values)}: {shape}, seed {self.seed}{write})"
 
 
 def _frozen(arrays):

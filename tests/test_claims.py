@@ -33,7 +33,7 @@ FIELDS = {"id", "title", "statement", "kind", "status", "page", "label", "functi
           "rests_on"}  # fmt: skip
 KINDS = {"exact", "asymptotic", "bound", "simulated", "conjectured", "cited"}
 STATUSES = {"proved", "simulated", "cited", "conjectured", "not yet"}
-NAME = r"[A-H][1-9]\d*"
+NAME = r"[A-HNW][1-9]\d*"
 
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["id"])
 every_done = pytest.mark.parametrize("entry", DONE, ids=lambda entry: entry["id"])

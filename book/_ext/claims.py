@@ -18,7 +18,7 @@ from sphinx.util.nodes import make_refnode
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "book" / "claims.yml"
 ENTRIES, MAP = "book/reference/claims", "book/theory/map"
-TIERS = ("A ", "BEC", "DGF", "H")  # the map: parts from top to bottom, from left to right
+TIERS = ("A ", "BEC", "DGF", "HNW")  # the map: parts from top to bottom, from left to right
 WIDTH, STEP, BOX, HEIGHT, GAP = 720, 112, 98, 50, 30  # in pixels; six boxes a row
 LETTERS = 16  # in a line of a box, two lines a title
 

@@ -81,6 +81,20 @@ class Table:
     start: np.ndarray  # (Q + 1,), where the row begins in key and p
     upto: np.ndarray  # (G,), number of the row + the row's probability up to this token
 
+    @property
+    def token(self):
+        """(G,), the token that follows."""
+        return self.key % self.space.K
+
+    def reweighted(self, weight):
+        """The same rows with other weights (G,); tokens without weight go."""
+        return _rows(self.space, self.grams, self.key, weight)
+
+    def probability(self, other):
+        """P(token | context) here, one replication, of every gram of another model."""
+        context = other.key // self.space.K % self.space.width
+        return _p(self, np.zeros_like(context), context, other.token)
+
 
 @dataclass(frozen=True)
 class NextToken:

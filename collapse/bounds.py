@@ -23,7 +23,8 @@ def variance(plan):
     Parameters
     ----------
     plan : Plan
-        Any but the filter (labels known, iid mixing), whose batch sizes are random.
+        Any but the filter (labels known, iid mixing), whose batch sizes are random, and those
+        with `reads` or `keeps`.
 
     Returns
     -------
@@ -44,8 +45,11 @@ def variance(plan):
     [0.01, 0.02, 0.03, 0.04]
     """
     as_plan(plan)
-    if plan.real_weight is not None and plan.mixing == "iid":
-        raise ValueError(f"plan must have batches of known size, found the filter {plan!r}")
+    if plan.linked or (plan.real_weight is not None and plan.mixing == "iid"):
+        raise ValueError(
+            "plan must have batches of known size (not the filter) and say nothing about who "
+            f"reads or keeps what, found {plan!r}"
+        )
     keep, noise, _ = coefficients(plan)  # as for rho, without its refund
     if plan.subsample:  # a draw from the pool is bounded as one with replacement; none at t = 0
         drawn = np.concatenate([[0.0, 0.0], 1 / plan.n[1:-1]])

@@ -9,7 +9,23 @@ from collapse.exact import inflation, plateau
 from collapse.plans import mixture
 from collapse.schedules import resolve_shares
 
-__all__ = ["Allocation", "allocate", "canary", "critical_growth", "fresh_needed", "samples_needed"]
+__all__ = [
+    "Allocation",
+    "Detected",
+    "allocate",
+    "canary",
+    "critical_growth",
+    "detected",
+    "fresh_needed",
+    "samples_needed",
+]
+
+
+class Detected(NamedTuple):
+    """What a detector leaves of a batch: its real share `alpha`, its size `n`."""
+
+    alpha: np.ndarray
+    n: np.ndarray
 
 
 class Allocation(NamedTuple):
@@ -275,3 +291,51 @@ def canary(alpha, se, *, rate):
     if n > _check.LARGEST_WHOLE:
         raise ValueError(f"se must be larger, or rate, found se = {se:g}: above 2**53 draws")
     return max(1, int(np.ceil(n * (1 - 1e-12))))  # a whole number may be above itself by rounding
+
+
+def detected(alpha, n, *, real, synthetic):
+    """Exact: share and size of a batch after a detector that errs.
+
+    alpha' = alpha real / D, n' = n D rounded, at least 1, with D = alpha real +
+    (1 - alpha) synthetic the part that is accepted. Reading until n' samples are accepted is
+    `mixture(n', alpha', ...)`; of n samples read a random number is accepted, n D on average.
+
+    Parameters
+    ----------
+    alpha : array_like in [0, 1]
+        Real share of what is read.
+    n : array_like of whole numbers, at least 1
+        Samples read.
+    real, synthetic : float in [0, 1]
+        Probability that a real, that a synthetic sample is accepted. Equal: no detector at all.
+
+    Returns
+    -------
+    Detected
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted; where nothing is accepted.
+
+    Source: Claim N5.
+
+    Examples
+    --------
+    >>> share, size = detected(0.2, 1000, real=0.9, synthetic=0.3)
+    >>> round(float(share), 4), int(size)
+    (0.4286, 420)
+    """
+    alpha, n = _check.fraction("alpha", alpha), _check.whole_array("n", n)
+    alpha, n = _check.broadcast(alpha=alpha, n=n)
+    passed = [_check.fraction(*pair) for pair in (("real", real), ("synthetic", synthetic))]
+    for name, value in zip(("real", "synthetic"), passed, strict=True):
+        if value.ndim:
+            raise ValueError(f"{name} must be one number, found shape {value.shape}")
+    accepted = alpha * passed[0] + (1 - alpha) * passed[1]
+    if (accepted == 0).any():
+        raise ValueError(
+            f"real and synthetic must accept something, found {real} and {synthetic} at alpha = "
+            f"{alpha[accepted == 0].ravel()[0]}"
+        )
+    return Detected(alpha * passed[0] / accepted, np.maximum(1, np.rint(n * accepted)).astype(int))

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from collapse import _check
 from collapse.models._data import At, arrays
-from collapse.plans import as_plan, real_counts
+from collapse.plans import as_plan, last_use, real_counts, row
 from collapse.result import Result, seed_of
 from collapse.targets import Rows
 
@@ -97,6 +97,9 @@ def generations(model, targets, plan, R, rng, start=None, write=None):
         for key, target in each.items()
     }
     targets = [live[id(target)] for target in targets]
+    read = np.arange(plan.n.size) + plan.models  # the last t that asks for a model, for a batch
+    read = read if plan.reads is None else np.maximum(read, last_use(plan.reads))
+    kept = read if plan.keeps is None else last_use(plan.keeps)
     if start is None:
         data = targets[0].sample(np.full(R, plan.n[0]), rng)
         start = 0, _fit(model, data, R), data
@@ -104,15 +107,24 @@ def generations(model, targets, plan, R, rng, start=None, write=None):
     done, theta, data = start
     if plan.real == "fixed":
         targets = [At(model, model.empirical(data), "empirical")] * plan.n.size
+    thetas, batches = {done: theta}, {done: data}  # those that will still be asked for
     for t in range(done + 1, plan.n.size):
-        written = theta if write is None else _checked(write(theta), R, "write")
-        batch = _batch(model, targets[t], plan, t, written, R, rng)
+        writers = _writers(plan, t, thetas, R, write)
+        batch = _batch(model, targets[t], plan, t, *writers, R, rng)
+        if plan.keeps is not None:
+            batches[t] = batch
+            data = _pooled(model, *row(plan.keeps, t), batches)
         # a gain of 1 forgets the past, unless a filtered batch may turn out empty
-        keeps = plan.gain[t] < 1 or plan.real_weight is not None
-        data = model.pool(data, batch, plan.gain[t] * (batch.size > 0)) if keeps else batch
+        elif plan.gain[t] < 1 or plan.real_weight is not None:
+            data = model.pool(data, batch, plan.gain[t] * (batch.size > 0))
+        else:
+            data = batch
         used = model.subsample(data, np.full(R, plan.n[t]), rng) if plan.subsample else data
-        theta = _fit(model, used, R, previous=theta)
+        theta = thetas[t] = _fit(model, used, R, previous=thetas.get(t - plan.models))
         yield t, theta, data
+        for past, last in ((thetas, read), (batches, kept)):
+            for name in [name for name in past if last[name] <= t]:
+                del past[name]
     for key, target in each.items():
         _check_stateless(target, plan, before=probes[key])
 
@@ -137,25 +149,60 @@ def _checked(theta, R, made):
     return theta
 
 
-def _batch(model, target, plan, t, theta, R, rng):
-    """n_t samples of the mixture of target and model."""
+def _writers(plan, t, thetas, R, write):
+    """The models that write the synthetic part of batch t, and their chances."""
+    names, chances = ([t - 1], [1.0]) if plan.reads is None else row(plan.reads, t)
+    writers = [thetas[name] for name in names]
+    if write is not None:
+        writers = [_checked(write(theta), R, "write") for theta in writers]
+    return writers, chances
+
+
+def _pooled(model, names, weights, batches):
+    """The batches `names` with these weights, one after another."""
+    data, total = batches[names[0]], weights[0]
+    for name, weight in zip(names[1:], weights[1:], strict=True):
+        total += weight
+        data = model.pool(data, batches[name], weight / total)
+    return data
+
+
+def _batch(model, target, plan, t, writers, chances, R, rng):
+    """n_t samples of the mixture of target and writers, each with its chance."""
     n, alpha = plan.n[t], plan.alpha[t]
+    if not writers:
+        return target.sample(np.full(R, n), rng)
+    theta = writers[0]
     labelled = plan.real_weight is not None
     fast = isinstance(target, At) and hasattr(model, "sample_mixture")
     fast = fast and getattr(model.sample, "__func__", None) is target.law()[0]  # not overridden
-    if fast and plan.mixing == "iid" and not labelled:
+    if fast and plan.mixing == "iid" and not labelled and len(writers) == 1:
         return model.sample_mixture(theta, target.theta, alpha, n, rng)
     if plan.mixing == "iid":
         n_real = rng.binomial(n, alpha, R)
     else:
         n_real = np.full(R, real_counts(plan.n[t : t + 1], plan.alpha[t : t + 1])[0])
     writer = target.model if isinstance(target, Drawn) else model  # with covariates of its rows
-    if isinstance(target, At) and hasattr(model, "split") and 0 < alpha < 1:
+    several = len(writers) > 1
+    if several and hasattr(model, "split") and model.split(theta, n_real, n, rng):
+        raise TypeError(
+            "model must not share the rows of a design among the samples of a batch where several "
+            "models write it: give covariates as an array of rows"
+        )
+    if isinstance(target, At) and hasattr(model, "split") and 0 < alpha < 1 and not several:
         parts = model.split(theta, n_real, n, rng)
         known, writer = (_own(model, part) for part in parts or (None, None))
         target = replace(target, model=known)
     real = target.sample(n_real, rng)
-    synthetic = writer.sample(theta, n - n_real, rng)
+    if not several:
+        synthetic = writer.sample(theta, n - n_real, rng)
+    else:
+        counts = rng.multinomial(n - n_real, np.divide(chances, np.sum(chances))).T
+        parts = [writer.sample(*pair, rng) for pair in zip(writers, counts, strict=True)]
+        synthetic, some = parts[0], counts[0]
+        for part, count in zip(parts[1:], counts[1:], strict=True):
+            some = some + count
+            synthetic = model.pool(synthetic, part, count / np.maximum(some, 1))
     return model.pool(synthetic, real, plan.real_weight[t] if labelled else n_real / n)
 
 

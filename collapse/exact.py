@@ -10,13 +10,24 @@ the effective sample size: generation t has the mean squared error of a model tr
 real samples.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from collapse import _check
 from collapse._lineage import LARGEST, founder_laws
-from collapse.plans import as_agnostic, as_forgetful, as_generation, as_plan, real_counts
+from collapse.plans import (
+    as_agnostic,
+    as_forgetful,
+    as_generation,
+    as_plan,
+    last_use,
+    real_counts,
+    row,
+)
 
 __all__ = [
+    "Moving",
     "context_risk",
     "covariance",
     "coverage",
@@ -26,20 +37,33 @@ __all__ = [
     "heterozygosity",
     "inflation",
     "kernel_density_risk",
+    "kinship",
     "l2_risk",
     "missing",
+    "moving",
     "plateau",
     "token_law",
 ]
+
+MOST_KIN = 8192  # batches whose covariances are held at once: 512 MB
+
+
+class Moving(NamedTuple):
+    """Against a truth that moves: `bias` (T+1, K) of the model, and its `risk` (T+1,)."""
+
+    bias: np.ndarray
+    risk: np.ndarray
 
 
 def inflation(plan, *, v2=-1.0):
     """Exact: rho_t, the risk of generation t over the risk of a model trained on one real sample.
 
     For `mixture`, rho_t = 1/n_t + (1 - 1/n_t) (1 - alpha_t)^2 rho_{t-1}; the other schemes differ
-    in the two coefficients only. Holds for the categorical model fitted by maximum likelihood
-    (any target, any K), for the mean of a Gaussian fitted by mean and covariance, and, with its
-    own `v2`, for the mean of any `collapse.ExponentialFamily`.
+    in the two coefficients only, and a plan with `reads` or `keeps` has the diagonal of `kinship`
+    (time and memory grow with the number of batches still in use, squared: at most 8192). Holds for
+    the categorical model fitted by maximum likelihood (any target, any K), for the mean of a
+    Gaussian fitted by mean and covariance, and, with its own `v2`, for the mean of any
+    `collapse.ExponentialFamily`.
 
     Parameters
     ----------
@@ -47,7 +71,7 @@ def inflation(plan, *, v2=-1.0):
     v2 : float, at least -1
         Quadratic coefficient of the variance as a function of the mean: -1 for tokens, 0 for
         Poisson and for a Gaussian of known variance, 1 for waiting times. Other values than -1
-        need a plan without `subsample` and with fresh real data.
+        need a plan without `subsample`, `reads` and `keeps` and with fresh real data.
 
     Returns
     -------
@@ -70,17 +94,26 @@ def inflation(plan, *, v2=-1.0):
     """
     as_plan(plan)
     v2 = _check.number("v2", v2, least=-1)
-    if v2 != -1 and (plan.subsample or plan.real == "fixed"):
-        raise ValueError(f"v2 must be -1 for a plan of `subsampled` or `anchored`, found {v2}")
-    keep, noise, refund = coefficients(plan, v2)
-    start = 1 / int(plan.n[0])
-    rho = affine(0.0 if plan.real == "fixed" else start, keep - refund, noise)
+    if v2 != -1 and (plan.subsample or plan.real == "fixed" or plan.linked):
+        raise ValueError(
+            "v2 must be -1 for a plan of `subsampled` or `anchored`, or with reads or keeps, "
+            f"found {v2}"
+        )
+    if plan.linked:
+        return np.minimum(_linked(plan)[0], 1.0)
+    start, rho = 1 / int(plan.n[0]), _of_all_data(plan, v2)
     if plan.subsample:  # C7: so far the pool's; the model sees n_t of its samples
         rest = _subsample_noise(plan)
         rho = rest + (1 - rest) * rho
     if plan.real == "fixed":  # B8: the same recursion for the error around generation 0's sample
         rho = start + (1 - start) * rho
     return np.minimum(rho, 1.0) if v2 == -1 else rho  # 1 is exceeded by rounding only
+
+
+def _of_all_data(plan, v2=-1.0):
+    """rho of all data together, where they are fresh; else around generation 0's sample."""
+    keep, noise, refund = coefficients(plan, v2)
+    return affine(0.0 if plan.real == "fixed" else 1 / int(plan.n[0]), keep - refund, noise)
 
 
 def effective_sample_size(plan):
@@ -139,8 +172,8 @@ def l2_risk(p, plan):
     return heterozygosity(_check.probabilities("p", p, ndim=1)) * inflation(plan)
 
 
-def covariance(p, plan, t=-1):
-    """Exact: Cov(phat_t) = rho_t (diag(p) - p p^T).
+def covariance(p, plan, t=-1, *, s=None):
+    """Exact: Cov(phat_t) = rho_t (diag(p) - p p^T); of two models, kinship[s, t] times that.
 
     Parameters
     ----------
@@ -148,6 +181,8 @@ def covariance(p, plan, t=-1):
     plan : Plan
     t : int
         Generation, 0..T; negative counts from the end.
+    s : int, optional
+        Another, for Cov(phat_s, phat_t); by default t.
 
     Returns
     -------
@@ -158,16 +193,210 @@ def covariance(p, plan, t=-1):
     TypeError, ValueError
         Naming the argument, the value found and the value wanted.
 
-    Source: Claim A3.
+    Source: Claims A3, N1.
 
     Examples
     --------
     >>> from collapse import replace
     >>> covariance([0.5, 0.5], replace(4, 1), t=0).tolist()
     [[0.0625, -0.0625], [-0.0625, 0.0625]]
+    >>> covariance([0.5, 0.5], replace(4, 9), t=0, s=9).tolist()  # what was lost stays lost
+    [[0.0625, -0.0625], [-0.0625, 0.0625]]
     """
-    p, rho = _check.probabilities("p", p, ndim=1), inflation(plan)
-    return rho[as_generation(t, plan)] * (np.diag(p) - np.outer(p, p))
+    p, t = _check.probabilities("p", p, ndim=1), as_generation(t, plan)
+    share = inflation(plan)[t] if s is None else kinship(plan)[as_generation(s, plan), t]
+    return share * (np.diag(p) - np.outer(p, p))
+
+
+def kinship(plan):
+    """Exact: the matrix with Cov(phat_s, phat_t) = kinship[s, t] Sigma, for every plan.
+
+    The chance that a draw from model s and one from model t descend from the same real sample, as
+    in population genetics. For a loop that says who reads and keeps what (N1), with M = reads
+    keeps the batches have the covariances C_bc = (1 - alpha_b) sum_d M_bd C_dc, b > c, and
+    C_bb = 1/n_b + (1 - 1/n_b) (1 - alpha_b)^2 (M C M^T)_bb, and kinship = keeps C keeps^T.
+
+    Parameters
+    ----------
+    plan : Plan
+        At most 8192 models: 512 MB, and three times that on the way where the plan has `reads` or
+        `keeps`.
+
+    Returns
+    -------
+    (T+1, T+1) float64
+        Symmetric; `inflation` is its diagonal.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claims A3, N1.
+
+    Examples
+    --------
+    >>> from collapse import mixture, several
+    >>> kinship(mixture(2, 0.5, 2)).round(4).tolist()
+    [[0.5, 0.25, 0.125], [0.25, 0.5625, 0.2812], [0.125, 0.2812, 0.5703]]
+    >>> kinship(several(50, 0.0, 60, models=2, across=0.5))[-2:, -2:].round(3).tolist()  # N2
+    [[0.464, 0.453], [0.453, 0.464]]
+    """
+    size = as_plan(plan).n.size
+    if size > MOST_KIN:
+        raise ValueError(
+            f"plan must have at most {MOST_KIN} models, found {size}: the matrix would take "
+            f"{8 * size**2 / 2**30:.1f} GB; exact.inflation has its diagonal"
+        )
+    if plan.linked:
+        keeps, _ = _weights(plan)
+        return keeps @ (keeps @ _linked(plan, whole=True)[1]).T
+    rho, lag, pool = inflation(plan), one_step(plan), _of_all_data(plan)
+    start = rho[0] if plan.real == "fixed" else 0.0  # the covariance of the anchor itself
+    K = np.diag(rho - start) / (1 - start) if start < 1 else np.zeros((size, size))
+    for t in range(1, size):
+        K[:t, t] = lag[t] * K[:t, t - 1]
+        if plan.subsample:  # model t draws from a pool that holds more than model t - 1 saw
+            w, alpha = plan.gain[t], plan.alpha[t]
+            K[t - 1, t] = (1 - w) * pool[t - 1] + w * (1 - alpha) * K[t - 1, t - 1]
+        K[t, :t] = K[:t, t]
+    return start + (1 - start) * K
+
+
+def one_step(plan):
+    """Cov(phat_s, phat_t) / Cov(phat_s, phat_{t-1}), s < t; s < t - 1 where plans subsample."""
+    if plan.real_weight is None:
+        return 1 - plan.gain * plan.alpha
+    if plan.mixing == "stratified":
+        return 1 - plan.gain * plan.real_weight
+    with np.errstate(divide="ignore"):  # the filter: without a real sample the model stays
+        return 1 + plan.gain * np.expm1(plan.n * np.log1p(-plan.alpha))
+
+
+def moving(p_by_t, plan):
+    """Exact: bias and risk of a loop whose truth moves, generation t against p_t.
+
+    The mean of the model obeys the mean recursion, E y_t = alpha_t p_t + (1 - alpha_t) E x_t,
+    x_t the law that writes; the traces of the covariances obey N1 with 1 - ||E y_t||^2 in place
+    of h. A constant drift d a generation leaves `mixture` behind by (1 - alpha) d / alpha.
+
+    Parameters
+    ----------
+    p_by_t : (T+1, K) probabilities
+        The target of each generation, as `simulate` takes it: a list of T + 1 targets.
+    plan : Plan
+        Fresh real data, batches of known size (no filter), all data used (no subsample); with a
+        gain below 1 at most 8192 generations.
+
+    Returns
+    -------
+    Moving
+        ``bias`` is E phat_t - p_t, ``risk`` E ||phat_t - p_t||^2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim N6.
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> bias, risk = moving([[0.5, 0.5], [0.6, 0.4]], mixture(100, 0.5, 1))
+    >>> bias[1].round(9).tolist(), round(float(risk[1]), 6)
+    ([-0.05, 0.05], 0.011187)
+    """
+    as_plan(plan)
+    if (
+        plan.real == "fixed"
+        or plan.subsample
+        or (plan.real_weight is not None) > (plan.mixing == "stratified")
+    ):
+        raise ValueError(
+            f"plan must have fresh real data and batches of known size, found {plan!r}"
+        )
+    p = _check.probabilities("p_by_t", p_by_t, ndim=2)
+    if len(p) != plan.n.size:
+        raise ValueError(f"p_by_t must have T + 1 = {plan.n.size} rows, found {len(p)}")
+    keeps, M, real = *_weights(plan), _real_share(plan)
+    law, mean = np.zeros_like(p), np.zeros_like(p)
+    for t in range(len(p)):
+        names, weights = row(M, t)
+        law[t] = np.array(weights) @ mean[names]
+        mean[t] = real[t] * p[t] + (1 - real[t]) * law[t]
+    bias = keeps @ mean - p
+    h = (1 - (x**2).sum(axis=1) for x in (mean, p, law))
+    return Moving(bias, (bias**2).sum(axis=1) + _linked(plan, noise=_batch_noise(plan, *h))[0])
+
+
+def _real_share(plan):
+    return plan.alpha if plan.real_weight is None else plan.real_weight
+
+
+def _batch_noise(plan, both=1.0, real=1.0, fake=1.0):
+    """The variance of a batch is noise_t + back_t times that of the law that writes.
+
+    In units of Sigma, or of the h of the mixture, of the real and of the synthetic part.
+    """
+    n, v = plan.n.astype(np.float64), _real_share(plan)
+    if plan.mixing == "iid":
+        return both / n, (1 - 1 / n) * (1 - v) ** 2
+    n_real = real_counts(plan.n, plan.alpha)
+    n_fake = plan.n - n_real
+    noise = np.divide(v**2 * real, n_real, out=np.zeros_like(v), where=n_real > 0)
+    each = np.divide((1 - v) ** 2, n_fake, out=np.zeros_like(v), where=n_fake > 0)
+    return noise + each * fake, (1 - v) ** 2 - each
+
+
+def _weights(plan):
+    """Models, and the laws that write the batches, as sums of batches: two CSR arrays."""
+    from scipy import sparse  # slow to import
+
+    size, keeps = plan.n.size, plan.keeps
+    if keeps is None and (plan.gain == 1).all():
+        keeps = sparse.eye_array(size, format="csr")
+    elif keeps is None:
+        if size > MOST_KIN:
+            raise ValueError(f"plan must have at most {MOST_KIN} generations, found {size}")
+        keeps = np.diag(plan.gain)
+        for t in range(1, size):
+            keeps[t] += (1 - plan.gain[t]) * keeps[t - 1]
+        keeps = sparse.csr_array(keeps)
+    reads = sparse.eye_array(size, k=-1, format="csr") if plan.reads is None else plan.reads
+    return keeps, (reads @ keeps).tocsr()
+
+
+def _linked(plan, *, whole=False, noise=None):
+    """rho of the models, and C: the covariances of all batches, or of those still in use."""
+    keeps, M = _weights(plan)
+    size, real = plan.n.size, _real_share(plan)
+    noise, back = noise or _batch_noise(plan)
+    last = np.maximum(np.maximum(last_use(M), last_use(keeps)), np.arange(size))
+    last = np.full(size, size) if whole else last
+    used = int((1 - np.bincount(last + 1, minlength=size + 2)[:size]).cumsum().max())
+    if used > MOST_KIN:
+        raise ValueError(
+            f"plan must have at most {MOST_KIN} batches in use at once, found {used}: their "
+            f"covariances would take {8 * used**2 / 2**30:.1f} GB"
+        )
+    C, rho, place, free = np.zeros((used, used)), np.zeros(size), {}, list(range(used))[::-1]
+
+    def part(matrix, t):
+        names, weights = row(matrix, t)
+        return [place[name] for name in names], np.array(weights)
+
+    for t in range(size):
+        at, weights = part(M, t)
+        past = C[:, at] @ weights  # covariances with the law that writes
+        place[t] = new = free.pop()
+        C[new] = C[:, new] = (1 - real[t]) * past
+        C[new, new] = noise[t] + back[t] * (past[at] @ weights)
+        at, weights = part(keeps, t)
+        rho[t] = weights @ C[np.ix_(at, at)] @ weights
+        for name in [name for name in place if last[name] <= t]:
+            free.append(place.pop(name))
+    return rho, C
 
 
 def plateau(alpha, n, *, v2=-1.0):

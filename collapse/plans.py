@@ -20,12 +20,16 @@ __all__ = [
     "Plan",
     "accumulate",
     "anchored",
+    "augmented",
     "aware",
     "filtered",
+    "finetuned",
     "mixture",
     "replace",
+    "several",
     "subsampled",
     "weighted",
+    "window",
 ]
 
 
@@ -57,6 +61,15 @@ class Plan:
     subsample : bool
         Whether the model is fitted to n_t of all data so far, drawn without replacement, in place
         of all of them. Needs the gain n_t / (n_0 + ... + n_t) of `accumulate`.
+    reads : (T+1, T+1), dense or sparse, optional
+        Row t: the probabilities with which a synthetic sample of batch t is written by models
+        0..t-1. Rows sum to 1; one whose alpha is 1 may be 0. By default the newest model writes.
+    keeps : (T+1, T+1), dense or sparse, optional, in place of `gain`
+        Row t: the weights of batches 0..t in the training data of generation t; rows sum to 1.
+        `gain` is then the diagonal. By default what `gain` says.
+    models : int, at least 1
+        Models side by side: entry generation * models + model. The model that stays where there
+        are no data to fit is the one `models` entries earlier. The first `models` shares are 1.
 
     Raises
     ------
@@ -76,6 +89,9 @@ class Plan:
     real: str = "fresh"
     mixing: str = "iid"
     subsample: bool = False
+    reads: object = None
+    keeps: object = None
+    models: int = 1
 
     def __post_init__(self):
         n = _check.whole_array("n", self.n)
@@ -83,8 +99,8 @@ class Plan:
             raise ValueError(f"n must have shape (T + 1,) with T at least 1, found {n.shape}")
         _check.option("real", self.real, ("fresh", "fixed"))
         _check.option("mixing", self.mixing, ("iid", "stratified"))
-        gain = np.ones(n.size) if self.gain is None else self.gain
         fields = {"n": n, "alpha": _shares("alpha", self.alpha, n.size)}
+        gain = _check_links(self, fields["alpha"])
         fields["gain"] = _shares("gain", gain, n.size)
         counts = real_counts(n, fields["alpha"]) if self.mixing == "stratified" else None
         if self.real_weight is not None:
@@ -108,16 +124,27 @@ class Plan:
 
     @property
     def generations(self):
-        """T, the number of generations after generation 0."""
+        """T, the number of generations after generation 0; with several models, of models."""
         return self.n.size - 1
 
+    @property
+    def linked(self):
+        """Whether the plan says which models write or which batches are kept."""
+        return self.reads is not None or self.keeps is not None
+
     def __reduce__(self):  # copies and pickles are checked and read-only too
-        arrays = (self.n, self.alpha, self.gain, self.real_weight)
-        return Plan, (*arrays, self.real, self.mixing, self.subsample)
+        gain = self.gain if self.keeps is None else None
+        arrays = (self.n, self.alpha, gain, self.real_weight)
+        links = (self.reads, self.keeps, self.models)
+        return Plan, (*arrays, self.real, self.mixing, self.subsample, *links)
 
     def __repr__(self):
         weight = "" if self.real_weight is None else f", real_weight={_short(self.real_weight)}"
         subsample = ", subsample=True" if self.subsample else ""
+        for name in ("reads", "keeps"):
+            if (matrix := getattr(self, name)) is not None:
+                subsample += f", {name}={matrix.nnz} numbers"
+        subsample += f", models={self.models}" if self.models > 1 else ""
         return (
             f"Plan(T={self.generations}, n={_short(self.n)}, alpha={_short(self.alpha)}, "
             f"gain={_short(self.gain)}{weight}, real={self.real!r}, mixing={self.mixing!r}"
@@ -395,9 +422,235 @@ def anchored(n, alpha, generations):
     return Plan(n, alpha, real="fixed")
 
 
+def window(n, alpha, generations, *, length):
+    """Train on the newest `length` batches, all their samples alike.
+
+    Parameters
+    ----------
+    n, alpha, generations
+        As in `mixture`.
+    length : int, at least 1
+        Batches that are kept; 1 is `mixture`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim N3.
+
+    Examples
+    --------
+    >>> window(10, 0.0, 3, length=2).keeps.toarray().tolist()
+    [[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0], [0.0, 0.5, 0.5, 0.0], [0.0, 0.0, 0.5, 0.5]]
+    """
+    from scipy import sparse  # slow to import
+
+    (n, alpha), length = _resolve(n, alpha, generations), _check.whole("length", length)
+    keeps = sparse.diags_array(
+        [n[: n.size - back].astype(float) for back in range(min(length, n.size))],
+        offsets=[-back for back in range(min(length, n.size))],
+    ).tocsr()
+    return Plan(n, alpha, keeps=_rows_to_one(keeps))
+
+
+def augmented(n, generations):
+    """Train on all of generation 0's real data beside the newest synthetic batch.
+
+    Samples count alike: batch 0 has the share n_0 / (n_0 + n_t) of the data of generation t.
+
+    Parameters
+    ----------
+    n, generations
+        As in `mixture`; n_0 real samples, then n_t synthetic ones.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Alemohammad et al. (2023), the synthetic augmentation loop; Claim N4.
+
+    Examples
+    --------
+    >>> augmented(10, 2).keeps.toarray().tolist()
+    [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.5, 0.0, 0.5]]
+    """
+    from scipy import sparse  # slow to import
+
+    n, alpha = _resolve(n, 0.0, generations)
+    first = sparse.csr_array(
+        (np.full(n.size - 1, n[0]), (np.arange(1, n.size), 0 * n[1:])), (n.size, n.size)
+    )
+    return Plan(n, alpha, keeps=_rows_to_one((first + sparse.diags_array(n.astype(float))).tocsr()))
+
+
+def several(n, alpha, generations, *, models, across):
+    """Models side by side that read each other: `mixture`, with several authors on the web.
+
+    Model i of generation t is entry t models + i of all arrays. Its synthetic samples are written
+    by the models of the generation before, by model j with probability across[i, j]; its training
+    data are its own batch alone.
+
+    Parameters
+    ----------
+    n : number, (T+1,) array or function of t
+        Samples of each model in generation t.
+    alpha : number, (T+1,) array or function of t
+        Real share, as in `mixture`.
+    generations : int
+        T, at least 1; ``plan.generations`` counts models, (T + 1) models - 1.
+    models : int, at least 1
+    across : (models, models) probabilities by row, or number in [0, 1]
+        A number is the chance that a synthetic sample is another model's, split evenly.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim N2.
+
+    Examples
+    --------
+    >>> plan = several(50, 0.0, 1, models=2, across=0.25)
+    >>> plan.reads.toarray()[2:].tolist()
+    [[0.75, 0.25, 0.0, 0.0], [0.25, 0.75, 0.0, 0.0]]
+    """
+    from scipy import sparse  # slow to import
+
+    n, alpha = _resolve(n, alpha, generations)
+    models, across = _check.whole("models", models), _check.fraction("across", across)
+    if across.ndim == 0:
+        if models == 1 and across:
+            raise ValueError(f"across must be 0 where models is 1, found {across}")
+        others = np.full((models, models), across / max(models - 1, 1))
+        across = others - np.diag(np.diag(others)) + (1 - across) * np.eye(models)
+    if across.shape != (models, models):
+        raise ValueError(f"across must have shape ({models}, {models}), found {across.shape}")
+    across = _check.probabilities("across", across)
+    reads = sparse.kron(sparse.eye_array(n.size, k=-1), across, format="csr")
+    keeps = sparse.eye_array(reads.shape[0], format="csr")
+    n, alpha = np.repeat(n, models), np.repeat(alpha, models)
+    return Plan(n, alpha, reads=reads, keeps=keeps, models=models)
+
+
+def finetuned(n, alpha, generations, *, gain):
+    """Go on from the last model: phat_t = (1 - gain) phat_{t-1} + gain times the new batch.
+
+    A caricature of fine-tuning: what training does to the model is one number.
+
+    Parameters
+    ----------
+    n, alpha, generations
+        As in `mixture`.
+    gain : number, (T+1,) array or function of t
+        In [0, 1]; an array must start with 1.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim C1.
+
+    Examples
+    --------
+    >>> finetuned(100, 0.1, 3, gain=0.2).gain.tolist()
+    [1.0, 0.2, 0.2, 0.2]
+    """
+    n, alpha = _resolve(n, alpha, generations)
+    return Plan(n, alpha, gain=resolve_shares(gain, n.size - 1, name="gain"))
+
+
+def _rows_to_one(matrix):
+    """A matrix of counts with each row divided by its sum."""
+    from scipy import sparse  # slow to import
+
+    return sparse.diags_array(1 / matrix.sum(axis=1)) @ matrix
+
+
 def _keep_all(n):
     """The gain n_t / (n_0 + ... + n_t) of a loop that trains on all data so far."""
     return n / np.cumsum(n, dtype=np.float64)
+
+
+def _check_links(plan, alpha):
+    """Check `reads`, `keeps` and `models`, make the first two sparse; the gain to go on with."""
+    models = _check.whole("models", plan.models)
+    object.__setattr__(plan, "models", models)
+    if (alpha[:models] != 1).any() or models > alpha.size:
+        raise ValueError(
+            f"alpha must be 1 in the first {models} entries, one for each model, found "
+            f"{alpha[:models].tolist()}"
+        )
+    if plan.keeps is not None and plan.gain is not None:
+        raise ValueError("gain and keeps exclude each other: the gain is the diagonal of keeps")
+    if models > 1 and not (plan.linked and plan.reads is not None and plan.keeps is not None):
+        raise ValueError(f"models = {models} needs reads and keeps: see collapse.several")
+    if plan.linked and (
+        plan.real != "fresh"
+        or plan.subsample
+        or (plan.real_weight is not None and plan.mixing == "iid")
+    ):
+        raise ValueError(
+            "reads and keeps need fresh real data, batches of known size (no filter) and no "
+            f"subsample, found real={plan.real!r}, mixing={plan.mixing!r}, "
+            f"subsample={plan.subsample!r}"
+        )
+    if plan.reads is not None:
+        reads = _links("reads", plan.reads, alpha.size, free=alpha == 1, below=1)
+        object.__setattr__(plan, "reads", reads)
+    if plan.keeps is None:
+        return np.ones(alpha.size) if plan.gain is None else plan.gain
+    object.__setattr__(plan, "keeps", _links("keeps", plan.keeps, alpha.size))
+    return plan.keeps.diagonal()
+
+
+def _links(name, value, size, *, free=False, below=0):
+    """A read-only CSR array whose rows are probabilities on or below the diagonal."""
+    from scipy import sparse  # slow to import
+
+    matrix = sparse.csr_array(value if sparse.issparse(value) else _check.real_array(name, value))
+    matrix = matrix.astype(np.float64)
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    if matrix.shape != (size, size):
+        raise ValueError(
+            f"{name} must have shape (T + 1, T + 1), ({size}, {size}), found {matrix.shape}"
+        )
+    _check.fraction(name, matrix.data)
+    row, column = matrix.nonzero()
+    if (ahead := column > row - below).any():
+        where = "before" if below else "up to"
+        raise ValueError(
+            f"{name}[t] must name what is there {where} t, found {name}[{row[ahead][0]}, "
+            f"{column[ahead][0]}] above 0"
+        )
+    total = np.asarray(matrix.sum(axis=1)).ravel()
+    wrong = (abs(total - 1) > _check.PROBABILITY_TOLERANCE) & ~(free & (total == 0))
+    if wrong.any():
+        t = int(np.argmax(wrong))
+        raise ValueError(f"{name}[{t}] must sum to 1 within 1e-09, found {float(total[t])!r}")
+    for array in (matrix.data, matrix.indices, matrix.indptr):
+        array.setflags(write=False)
+    return matrix
 
 
 def _check_subsample(plan, n, gain):
@@ -439,6 +692,20 @@ def _short(array):
 # What other modules ask of a plan
 
 
+def row(matrix, t):
+    """The entries of row t of a sparse matrix: columns and values, as lists."""
+    part = slice(*matrix.indptr[t : t + 2])
+    return matrix.indices[part].tolist(), matrix.data[part].tolist()
+
+
+def last_use(matrix):
+    """The last row that has something in each column; -1 without any."""
+    last = np.full(matrix.shape[1], -1)
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    last[matrix.indices] = rows  # of several the last stays: rows come in order
+    return last
+
+
 def as_plan(value):
     """`value`, a Plan."""
     if not isinstance(value, Plan):
@@ -449,6 +716,8 @@ def as_plan(value):
 def as_agnostic(value):
     """`value`, a Plan with unlabelled iid mixtures, fresh real data and fits to all its data."""
     as_plan(value)
+    if value.linked:
+        raise ValueError(f"plan must not say who reads or keeps what, found {value!r}")
     if value.real_weight is not None or (value.real, value.mixing) != ("fresh", "iid"):
         raise ValueError(f"plan must mix fresh real data, iid and without labels, found {value!r}")
     if value.subsample:

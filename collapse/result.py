@@ -28,6 +28,8 @@ __all__ = ["Result"]
 
 FORMAT = "collapse.Result 1"
 ARRAYS = ("n", "alpha", "gain", "real_weight")
+LINKS = ("reads", "keeps")  # sparse matrices of a plan, three arrays each
+PARTS = ("data", "indices", "indptr")
 PLAIN, RATIO = 2**28, 100  # bytes; larger arrays stand in a file at least this part of their size
 
 
@@ -160,6 +162,11 @@ class Result:
         arrays = {name: getattr(self.plan, name) for name in ARRAYS}
         if not head["labelled"]:
             del arrays["real_weight"]
+        head |= {"links": [x for x in LINKS if getattr(self.plan, x) is not None]}
+        head |= {"models": self.plan.models}
+        for link in head["links"]:
+            matrix = getattr(self.plan, link)
+            arrays |= {f"{link}_{part}": getattr(matrix, part) for part in PARTS}
         arrays |= {f"value{i}": array for i, array in enumerate(self.values.values())}
         head["digest"] = _digest(head, arrays.values())
         file = _draft(path)
@@ -218,6 +225,8 @@ class Result:
         if not isinstance(names, list) or len(set(map(str, names))) != len(names):
             raise ValueError(f"its names must be a list without repeats, found {names!r}")
         fields = ARRAYS if head.get("labelled") else ARRAYS[:-1]
+        links = [link for link in LINKS if link in head.get("links", ())]
+        fields += tuple(f"{link}_{part}" for link in links for part in PARTS)
         missing = {*fields, *(f"value{i}" for i in range(len(names)))} - set(archive)
         if missing or not {"seed", "real", "mixing", "labelled", "subsample"} <= set(head):
             raise ValueError(f"it lacks {sorted(missing) or 'a part of its head'}")
@@ -227,6 +236,14 @@ class Result:
         if digest is not None and digest != _digest(head, [*plan.values(), *values]):
             raise ValueError("its content is not what was saved: the digest differs")
         options = {name: head[name] for name in ("real", "mixing", "subsample")}
+        options["models"] = head.get("models", 1)
+        from scipy.sparse import csr_array  # slow to import
+
+        for link in links:
+            parts, size = tuple(plan.pop(f"{link}_{part}") for part in PARTS), plan["n"].size
+            plan[link] = csr_array(parts, shape=(size, size))
+            if link == "keeps":
+                del plan["gain"]  # its diagonal
         values = dict(zip(names, values, strict=True))
         return cls(Plan(**plan, **options), values, head["seed"], head.get("write"))
 

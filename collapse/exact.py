@@ -525,7 +525,7 @@ def missing(p, plan, t=-1):
     TypeError, ValueError
         As in `founders`.
 
-    Source: Claim A7.
+    Source: Claims A7, N7.
 
     Examples
     --------

@@ -395,3 +395,32 @@ def test_token_law_of_large_samples():
 def test_inflation_at_the_extremes(plan, recwarn):
     rho = exact.inflation(plan)
     assert ((rho > 0) & (rho <= 1)).all() and len(recwarn) == 0
+
+
+@pytest.mark.parametrize("name", ["mixture", "replace"])
+def test_N7_absent_or_too_large_by_enumeration(name):
+    """Where token k is present its mean is p_k / (1 - m_k), m_k the chance that it is missing."""
+    plan = TINY[name]
+    for t, law in enumerate(joint_law(SKEW, plan)):
+        gone = exact.missing(SKEW, plan, t)
+        for k in range(len(SKEW)):
+            here = {state: chance for state, chance in law.items() if state[2][k] > 0}
+            present = sum(here.values())
+            share = mean(here, lambda state, k=k: state[2][k]) / present
+            assert float(share) == pytest.approx(SKEW[k] / (1 - gone[k]), rel=1e-12)
+
+
+def test_N7_bounds_between_groups():
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        T = rng.integers(1, 6)
+        plan = c.mixture(rng.integers(1, 40, T + 1), np.append(1, rng.random(T) ** 3), T)
+        j, k = np.sort(rng.uniform(0.001, 0.499, 2))
+        m_j, m_k = exact.missing([j, k, 1 - j - k], plan)[:2]
+        power, law = np.log1p(-k) / np.log1p(-j), exact.founders(plan)[-1]
+        assert m_j**power <= m_k * (1 + 1e-12) and m_k < m_j
+        assert m_j / m_k >= (1 - j) / (1 - k) * (1 - 1e-12)
+        assert m_k >= (1 - k) ** (law @ np.arange(law.size)) * (1 - 1e-12)
+    small = [1e-7, 2e-7, 1 - 3e-7]
+    kept = 1 - exact.missing(small, c.mixture(30, 0.2, 9))
+    assert kept[0] / kept[1] == pytest.approx(0.5, rel=1e-5)

@@ -269,7 +269,7 @@ def test_only_what_is_asked_for_is_kept():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_moving_by_enumeration(seed):
+def test_N6_moving_by_enumeration(seed):
     plan = random_plan(seed)
     truth = [P, (Fraction(1, 2), Fraction(1, 2)), (Fraction(1, 8), Fraction(7, 8))]
     law = linked_law(plan, truth)
@@ -290,7 +290,7 @@ def test_moving_of_a_truth_that_stands_still():
         np.testing.assert_allclose(risk, exact.l2_risk(p, plan), rtol=1e-12)
 
 
-def test_moving_meets_simulation_and_lags_behind():
+def test_N6_moving_meets_simulation_and_lags_behind():
     """False alarm 1e-6; sees 5%. A drift d leaves the loop (1 - alpha) d / alpha behind."""
     T = 12
     p = np.array([[0.3 + 0.02 * t, 0.7 - 0.02 * t] for t in range(T + 1)])

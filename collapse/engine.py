@@ -98,8 +98,8 @@ def generations(model, targets, plan, R, rng, start=None, write=None):
     }
     targets = [live[id(target)] for target in targets]
     read = np.arange(plan.n.size) + plan.models  # the last t that asks for a model, for a batch
-    read = read if plan.reads is None else np.maximum(read, last_use(plan.reads))
-    kept = read if plan.keeps is None else last_use(plan.keeps)
+    read = (read if plan.reads is None else np.maximum(read, last_use(plan.reads))).tolist()
+    kept = read if plan.keeps is None else last_use(plan.keeps).tolist()
     if start is None:
         data = targets[0].sample(np.full(R, plan.n[0]), rng)
         start = 0, _fit(model, data, R), data

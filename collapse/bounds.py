@@ -11,10 +11,11 @@ w_t the gain, and rho_t <= V_t. What a bound gives away is measured in the book,
 import numpy as np
 
 from collapse import _check
-from collapse.exact import affine, coefficients, inflation
+from collapse.exact import affine, coefficients, inflation, plateau
 from collapse.plans import as_agnostic, as_forgetful, as_plan
+from collapse.schedules import resolve_shares, resolve_sizes
 
-__all__ = ["deviation", "distinct", "kl", "l1", "radius", "radius_anytime", "variance"]
+__all__ = ["average", "deviation", "distinct", "kl", "l1", "radius", "radius_anytime", "variance"]
 
 
 def variance(plan):
@@ -60,6 +61,45 @@ def variance(plan):
     if plan.subsample:  # V is that of the pool; a draw from it adds its own noise
         v[1:] += 1 / plan.n[1:]
     return v
+
+
+def average(alpha, n, generations):
+    """Bound: rho of the plain average of models 0..t of `mixture`, for shares that nobody knows.
+
+    (2 - a) / (a (1 + (n - 1) a (2 - a)) (t + 1)), and at most 1, for all shares of at least a and
+    all sizes of at least n, fixed beforehand.
+
+    Parameters
+    ----------
+    alpha : number, (T+1,) array or function of t
+        As in `mixture`; only the least share after generation 0 counts.
+    n : number, (T+1,) array or function of t
+        Only the least size counts.
+    generations : int
+        T, at least 1.
+
+    Returns
+    -------
+    (T+1,) float64
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim H2.
+
+    Examples
+    --------
+    >>> (1 / average(0.2, 50, 300))[-1].round(1).item()
+    623.4
+    """
+    T = _check.whole("generations", generations)
+    shares, sizes = resolve_shares(alpha, T), resolve_sizes(n, T)
+    a = shares[1:].min()
+    if a == 0:
+        return np.ones(T + 1)
+    return np.minimum(1.0, plateau(a, sizes.min()) * (2 - a) / a / np.arange(1, T + 2))
 
 
 def l1(p, plan):

@@ -28,6 +28,7 @@ from collapse.plans import (
 
 __all__ = [
     "Moving",
+    "average",
     "context_risk",
     "covariance",
     "coverage",
@@ -251,16 +252,79 @@ def kinship(plan):
     if plan.linked:
         keeps, _ = _weights(plan)
         return keeps @ (keeps @ _linked(plan, whole=True)[1]).T
-    rho, lag, pool = inflation(plan), one_step(plan), _of_all_data(plan)
-    start = rho[0] if plan.real == "fixed" else 0.0  # the covariance of the anchor itself
-    K = np.diag(rho - start) / (1 - start) if start < 1 else np.zeros((size, size))
+    start, rho, lag, near = _two_times(plan)
+    K = np.diag(rho)
     for t in range(1, size):
         K[:t, t] = lag[t] * K[:t, t - 1]
-        if plan.subsample:  # model t draws from a pool that holds more than model t - 1 saw
-            w, alpha = plan.gain[t], plan.alpha[t]
-            K[t - 1, t] = (1 - w) * pool[t - 1] + w * (1 - alpha) * K[t - 1, t - 1]
+        K[t - 1, t] = near[t]
         K[t, :t] = K[:t, t]
     return start + (1 - start) * K
+
+
+def average(plan, *, weights=None):
+    """Exact: rho of the average of models 0..t: a report, made beside a loop that goes on as it is.
+
+    (sum u_s)^-2 [sum u_s^2 rho_s + 2 sum_{r<s} u_r u_s kinship[r, s]]; for `mixture`
+    kinship[r, s] = rho_r times the product of 1 - alpha over r+1..s. With constant n and
+    alpha > 0 it falls like 1/t, while rho_t rests.
+
+    Parameters
+    ----------
+    plan : Plan
+        Any; one with `reads` or `keeps` as in `kinship`. The work grows with T (10^5: under a
+        second), for those with T^2.
+    weights : (T+1,) at least 0, optional
+        u_t; by default 1. A start that is left out has weight 0.
+
+    Returns
+    -------
+    (T+1,) float64
+        nan as long as no weight is above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, the value found and the value wanted.
+
+    Source: Claim H2.
+
+    Examples
+    --------
+    >>> from collapse import mixture
+    >>> plan = mixture(50, 0.2, 300)
+    >>> (1 / inflation(plan))[-1].round(1).item(), (1 / average(plan))[-1].round(1).item()
+    (18.6, 636.4)
+    """
+    size = as_plan(plan).n.size
+    u = np.ones(size) if weights is None else _check.real_array("weights", weights)
+    if u.shape != (size,) or (u < 0).any():
+        raise ValueError(f"weights must be {size} numbers of at least 0, found {_check.short(u)}")
+    u = u / (u.max() or 1.0)
+    if plan.linked:
+        K = kinship(plan)
+        start, own, before = 0.0, np.diag(K), np.einsum("st,s->t", np.triu(K, 1), u)
+    else:
+        start, own, lag, near = _two_times(plan)
+        # sum over s < t of u_s times the covariance of s and t; that of t - 1 by itself
+        before, far = np.zeros(size), 0.0
+        for t in range(1, size):
+            far = lag[t] * (before[t - 1] if t > 1 else 0.0)
+            before[t] = far + u[t - 1] * near[t]
+    with np.errstate(invalid="ignore"):
+        found = np.cumsum(u**2 * own + 2 * u * before) / np.cumsum(u) ** 2
+    return start + (1 - start) * found
+
+
+def _two_times(plan):
+    """What comes from the anchor, and around it rho_t, 1 - w alpha, and Cov(t - 1, t)."""
+    rho, lag = inflation(plan), one_step(plan)
+    start = rho[0] if plan.real == "fixed" else 0.0
+    rho = (rho - start) / (1 - start) if start < 1 else np.zeros_like(rho)
+    near = np.concatenate([[0.0], lag[1:] * rho[:-1]])
+    if plan.subsample:  # model t draws from a pool that holds more than model t - 1 saw
+        w, pool = plan.gain[1:], _of_all_data(plan)[:-1]
+        near[1:] = (1 - w) * pool + w * (1 - plan.alpha[1:]) * rho[:-1]
+    return start, rho, lag, near
 
 
 def one_step(plan):

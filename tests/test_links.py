@@ -17,6 +17,7 @@ from collapse import (
     Plan,
     Result,
     accumulate,
+    anchored,
     augmented,
     bounds,
     design,
@@ -183,6 +184,95 @@ def test_batches_in_use_bound_the_memory():
         exact.kinship(plan)
     everything = sparse.csr_array(np.tril(np.ones((4, 4))) / np.arange(1, 5)[:, None])
     assert exact.inflation(Plan([9] * 4, [1, 0, 0, 0], keeps=everything)).size == 4
+
+
+# The average
+
+
+def by_kinship(plan, u):
+    """The variance of the weighted mean of models 0..t, from its definition."""
+    K = exact.kinship(plan)
+    return [u[: t + 1] @ K[: t + 1, : t + 1] @ u[: t + 1] / u[: t + 1].sum() ** 2
+            for t in range(u.size)]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_average_of_every_scheme(name):
+    """The recursion against kinship, which enumeration has checked; any weights."""
+    plan = TINY[name]
+    for u in (
+        np.ones(plan.n.size),
+        np.arange(1.0, plan.n.size + 1),
+        1e-9 * 2.0 ** -np.arange(plan.n.size),
+    ):
+        np.testing.assert_allclose(exact.average(plan, weights=u), by_kinship(plan, u), rtol=1e-12)
+    np.testing.assert_allclose(exact.average(plan), by_kinship(plan, np.ones(plan.n.size)))
+
+
+@pytest.mark.parametrize("name", ["mixture", "replace"])
+def test_average_by_enumeration(name):
+    """Generations 0 and 1 and t with weight 1, the others 0, in rational numbers."""
+    plan = TINY[name]
+    sigma = 0.25
+    for t, law in enumerate(joint_law(HALF, plan)):
+        if t > 1:
+            u = np.zeros(plan.n.size)
+            u[[0, 1, t]] = 1
+            both = mean(law, lambda s: (s[0][0] + s[1][0] + s[2][0] - Fraction(3, 2)) ** 2) / 9
+            assert exact.average(plan, weights=u)[t] * sigma == pytest.approx(
+                float(both), rel=1e-12
+            )
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_average_of_a_linked_loop_by_enumeration(seed):
+    plan = random_plan(seed)
+    law = linked_law(plan, [P] * 3)
+    whole = sum(c * (sum(m[t][0] for t in range(3)) / 3 - P[0]) ** 2 for c, m in law)
+    expected = float(whole / (P[0] * P[1]))
+    assert exact.average(plan)[-1] == pytest.approx(expected, abs=1e-14)
+
+
+def test_average_figures_and_edges():
+    plan = mixture(50, 0.2, 300)
+    assert 1 / exact.average(plan)[-1] == pytest.approx(636.4, abs=0.1)
+    assert 1 / exact.inflation(plan)[-1] == pytest.approx(18.6, abs=0.1)
+    rate = 10**5 * exact.average(mixture(50, 0.2, 10**5))[-1]
+    assert 1 / rate == pytest.approx(49 * 0.04 + 0.2 / 1.8, rel=1e-3)  # (n - 1) a^2 + a / (2 - a)
+    late = exact.average(plan, weights=np.arange(301) >= 10)
+    assert np.isnan(late[:10]).all() and late[10] == pytest.approx(exact.inflation(plan)[10])
+    anchor = exact.average(anchored(1, 0.5, 4))
+    np.testing.assert_allclose(anchor, 1.0)
+    for bad in ([1.0, 2.0], np.full(301, -1.0)):
+        with pytest.raises(ValueError, match="weights must be 301 numbers"):
+            exact.average(plan, weights=bad)
+
+
+def test_average_meets_simulation():
+    """False alarm 1e-6; sees 8%."""
+    plan = mixture(40, 0.3, 12)
+    models = [theta for _, theta in iterate(Categorical(), SKEW, plan, replications=20_000, rng=3)]
+    means = np.cumsum(models, axis=0) / np.arange(1, 14)[:, None, None]
+    off = ((means - SKEW) ** 2).sum(axis=-1)
+    check(off, exact.heterozygosity(SKEW) * exact.average(plan), planted=0.08)
+
+
+def test_average_never_passes_its_bound():
+    rng = np.random.default_rng(4)
+    closest = 0.0
+    for _ in range(3000):
+        T = int(rng.integers(1, 60))
+        least = rng.random() ** 2
+        shares = np.append(1, least + (1 - least) * rng.random(T) ** rng.integers(1, 9))
+        sizes = rng.integers(1, 200) + rng.integers(0, rng.integers(1, 100), T + 1)
+        found = exact.average(mixture(sizes, shares, T))
+        bound = bounds.average(shares, sizes, T)
+        assert (found <= bound * (1 + 1e-12)).all()
+        closest = max(closest, (found / bound).max())
+    assert closest > 0.9
+    far = exact.average(mixture(50, 0.2, 10**4))[-1] / bounds.average(0.2, 50, 10**4)[-1]
+    assert 0.98 < far < 1
+    np.testing.assert_array_equal(bounds.average(0.0, 50, 3), 1)
 
 
 # The engine

@@ -239,7 +239,7 @@ def test_average_figures_and_edges():
     assert 1 / exact.inflation(plan)[-1] == pytest.approx(18.6, abs=0.1)
     rate = 10**5 * exact.average(mixture(50, 0.2, 10**5))[-1]
     assert 1 / rate == pytest.approx(49 * 0.04 + 0.2 / 1.8, rel=1e-3)  # (n - 1) a^2 + a / (2 - a)
-    late = exact.average(plan, weights=np.arange(301) >= 10)
+    late = exact.average(plan, weights=1.0 * (np.arange(301) >= 10))
     assert np.isnan(late[:10]).all() and late[10] == pytest.approx(exact.inflation(plan)[10])
     anchor = exact.average(anchored(1, 0.5, 4))
     np.testing.assert_allclose(anchor, 1.0)

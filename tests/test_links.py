@@ -197,7 +197,7 @@ def by_kinship(plan, u):
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_average_of_every_scheme(name):
+def test_H2_average_of_every_scheme(name):
     """The recursion against kinship, which enumeration has checked; any weights."""
     plan = TINY[name]
     for u in (
@@ -210,7 +210,7 @@ def test_average_of_every_scheme(name):
 
 
 @pytest.mark.parametrize("name", ["mixture", "replace"])
-def test_average_by_enumeration(name):
+def test_H2_average_by_enumeration(name):
     """Generations 0 and 1 and t with weight 1, the others 0, in rational numbers."""
     plan = TINY[name]
     sigma = 0.25
@@ -257,7 +257,7 @@ def test_average_meets_simulation():
     check(off, exact.heterozygosity(SKEW) * exact.average(plan), planted=0.08)
 
 
-def test_average_never_passes_its_bound():
+def test_H2_average_never_passes_its_bound():
     rng = np.random.default_rng(4)
     closest = 0.0
     for _ in range(3000):

@@ -362,14 +362,26 @@ def test_every_page_has_a_language_a_title_and_one_main_heading(soups):
 # To take home
 
 
-def test_every_chapter_offers_its_notebook_with_its_numbers(soups):
-    from plain import chapters
+NUMBER = re.compile(r"\{glue:text\}`([^`]+)`")
 
+
+def test_every_chapter_offers_its_notebook_with_its_numbers(soups):
+    """Those that the page shows, and the notebooks of the repository have the same."""
+    from plain import chapters, last_numbers, name_of
+
+    seen = 0
     for chapter in chapters():
-        page = HTML / "book" / chapter.with_suffix(".html")
+        page, known = HTML / "book" / chapter.with_suffix(".html"), last_numbers()[name_of(chapter)]
+        wanted = NUMBER.findall((ROOT / "book" / chapter).read_text(encoding="utf-8"))
+        shown = [span.get_text() for span in soups[page].select("span.pasted-text")]
+        stale = f"book/numbers.json has other numbers than the page of {chapter}: make notebooks"
+        assert sorted(shown) == sorted(known.get(name, "none") for name in wanted), stale
         button = soups[page].find("a", href=re.compile(r"\.ipynb$"))
         text = (page.parent / unquote(button["href"])).resolve().read_text(encoding="utf-8")
-        assert "⟨" not in text, f"a sentence of {chapter} lacks its number"
+        committed = ROOT / "notebooks" / chapter.with_suffix(".ipynb")
+        assert text == committed.read_text(encoding="utf-8"), f"{chapter}: make notebooks"
+        seen += len(wanted)
+    assert seen > 200
 
 
 def test_the_archive_is_whole(soups):

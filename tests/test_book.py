@@ -63,6 +63,7 @@ def test_notebooks_are_what_the_chapters_make():
     for name, text in made.items():
         same = (folder / name).read_text(encoding="utf-8") == text
         assert same, f"notebooks/{name} differs from its chapter: make notebooks"
+        assert "⟨" not in text, f"a number of {name} is not known: make page, then make notebooks"
 
 
 def test_notebooks_have_no_directives_left_and_the_same_code():

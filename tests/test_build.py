@@ -287,6 +287,22 @@ def test_the_claims_are_read_once_and_again_when_they_change(tmp_path, monkeypat
     assert claims.load(file) == ({"A": "two"}, {}) and len(read) == 2
 
 
+def test_notebooks_take_new_numbers_from_a_run_and_keep_the_others(tmp_path, monkeypatch):
+    (tmp_path / "book").mkdir()
+    monkeypatch.setattr(execute, "ROOT", tmp_path)
+    monkeypatch.setattr(execute, "glued", lambda: {"theory/part": {"part-rest": "7.77"}})
+    with pytest.raises(steps.Stop, match="make page PAGE=theory/part"):
+        execute.write_notebooks()  # the others of this chapter are not known
+    part, keep = (f"notebooks/theory/{name}.ipynb" for name in ("part", "keep"))
+    assert "comes to rest at 7.77 times" in (tmp_path / part).read_text("utf-8")
+    assert "⟨part-forget⟩" in (tmp_path / part).read_text("utf-8")
+    assert (tmp_path / keep).read_bytes() == (ROOT / keep).read_bytes()
+    monkeypatch.setattr(execute, "glued", dict)
+    execute.write_notebooks()
+    for name in (part, keep, "book/numbers.json"):
+        assert (tmp_path / name).read_bytes() == (ROOT / name).read_bytes()
+
+
 def test_figures_are_pdf_only_for_a_pdf_and_results_know(monkeypatch):
     import freshness
     from matplotlib_inline import backend_inline

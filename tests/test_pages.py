@@ -5,6 +5,7 @@ Skipped without a built book or a Chromium; under CI=true that is a failure.
 
 import functools
 import http.server
+import importlib.util
 import io
 import os
 import re
@@ -107,7 +108,8 @@ def axe():
 @pytest.fixture(scope="module")
 def visits(address, axe):
     """Every page opened at both widths and in both themes: (page, what was wrong) pairs."""
-    wrong = {"requests": [], "errors": [], "width": [], "axe": [], "picture": [], "weight": []}
+    wrong = {"requests": [], "errors": [], "width": [], "axe": [], "picture": [], "weight": [],
+             "letters": []}  # fmt: skip
 
     def visit(context, name, theme):
         page, here, loading = context.new_page(), f"{name} ({theme})", True
@@ -132,8 +134,10 @@ def visits(address, axe):
         page.goto(address + name, wait_until="load")
         page.evaluate("window.MathJax && MathJax.startup && MathJax.startup.promise")
         files, size = page.evaluate(WEIGHT)
-        if files > MOST_FILES or size > MOST_BYTES:
+        if files >= FILES or size >= BYTES:
             wrong["weight"].append((here, files, size))
+        if theme == "light":
+            wrong["letters"] += [(here, x) for x in page.evaluate(LETTERS) if not in_font(*x)]
         page.set_viewport_size(NARROW)
         wide = page.evaluate(TOO_WIDE)
         if wide:
@@ -161,11 +165,46 @@ def visits(address, axe):
     return wrong
 
 
-MOST_FILES, MOST_BYTES = 24, 1_800_000
+FILES, BYTES = 20, 1_500_000  # fewer than these at a first visit
 WEIGHT = """() => {
   const all = ["navigation", "resource"].flatMap(kind => performance.getEntriesByType(kind));
   return [all.length, all.reduce((sum, one) => sum + one.encodedBodySize, 0)];
 }"""
+# What formulas draw, each with the files of the fonts where it is looked for.
+LETTERS = """() => {
+  const rules = [...document.styleSheets].flatMap(sheet => [...sheet.cssRules]);
+  const fonts = new Map(rules.filter(rule => rule instanceof CSSFontFaceRule)
+    .map(({style}) => [style.fontFamily, style.src.match(/([^/]+[.]woff)"/)?.[1]]));
+  const found = new Set();
+  for (const e of document.querySelectorAll("mjx-container *")) {
+    for (const place of ["::before", "::after"]) {
+      const {content, fontFamily} = getComputedStyle(e, place);
+      const files = fontFamily.split(", ").map(name => fonts.get(name)).filter(Boolean);
+      if (files.length && content[0] === '"') found.add(JSON.stringify([files, content]));
+    }
+  }
+  return [...found].map(text => JSON.parse(text)).map(([files, text]) => [files, JSON.parse(text)]);
+}"""
+
+
+@functools.cache
+def letters(path):
+    from fontTools.ttLib import TTFont
+
+    return set(TTFont(path).getBestCmap())
+
+
+def in_font(files, text):
+    """Every letter is in the font that has it in the whole MathJax."""
+    whole = Path(importlib.util.find_spec("sphinx-mathjax-offline").origin).parent / "static"
+    fonts = "mathjax/output/chtml/fonts/woff-v2"
+    for letter in map(ord, text):
+        has = [name for name in files if letter in letters(whole / fonts / name)]
+        if has and letter not in letters(HTML / "_static" / fonts / has[0]):
+            return False
+    return True
+
+
 # Where the first figure or explorer starts, in px from the top of the page.
 FIRST_PICTURE = """Math.min(...[...document.querySelectorAll("figure, collapse-loop")]
   .map(e => e.getBoundingClientRect().top + scrollY).concat(1e9))"""
@@ -266,8 +305,15 @@ def test_icons_that_style_sheets_show_are_in_their_fonts(soups):
     assert not re.search(r"fa-[^)]*\.woff2", styles)
 
 
+def test_the_letters_of_formulas_are_in_their_fonts(visits):
+    """Which light.py makes smaller, without having seen the formulas drawn."""
+    assert visits["letters"] == []
+    main, double = ["MathJax_Zero.woff", "MathJax_Main-Regular.woff"], ["MathJax_AMS-Regular.woff"]
+    assert in_font(main, "∑≤1") and in_font(double, "E") and not in_font(double, "⊮")
+
+
 def test_pages_are_light(visits):
-    """Of which three quarters of a megabyte is MathJax, shared by all pages."""
+    """A first visit, of which three quarters of a megabyte is MathJax, shared by all pages."""
     assert visits["weight"] == []
 
 
@@ -362,14 +408,26 @@ def test_every_page_has_a_language_a_title_and_one_main_heading(soups):
 # To take home
 
 
-def test_every_chapter_offers_its_notebook_with_its_numbers(soups):
-    from plain import chapters
+NUMBER = re.compile(r"\{glue:text\}`([^`]+)`")
 
+
+def test_every_chapter_offers_its_notebook_with_its_numbers(soups):
+    """Those that the page shows, and the notebooks of the repository have the same."""
+    from plain import chapters, last_numbers, name_of
+
+    seen = 0
     for chapter in chapters():
-        page = HTML / "book" / chapter.with_suffix(".html")
+        page, known = HTML / "book" / chapter.with_suffix(".html"), last_numbers()[name_of(chapter)]
+        wanted = NUMBER.findall((ROOT / "book" / chapter).read_text(encoding="utf-8"))
+        shown = [span.get_text() for span in soups[page].select("span.pasted-text")]
+        stale = f"book/numbers.json has other numbers than the page of {chapter}: make notebooks"
+        assert sorted(shown) == sorted(known.get(name, "none") for name in wanted), stale
         button = soups[page].find("a", href=re.compile(r"\.ipynb$"))
         text = (page.parent / unquote(button["href"])).resolve().read_text(encoding="utf-8")
-        assert "⟨" not in text, f"a sentence of {chapter} lacks its number"
+        committed = ROOT / "notebooks" / chapter.with_suffix(".ipynb")
+        assert text == committed.read_text(encoding="utf-8"), f"{chapter}: make notebooks"
+        seen += len(wanted)
+    assert seen > 200
 
 
 def test_the_archive_is_whole(soups):
@@ -412,6 +470,10 @@ def test_the_book_works_from_the_disk(opened):
     tip = page.locator("[data-tippy-root]")
     tip.wait_for()
     assert "without fresh data" in tip.inner_text()
+    page = opened("book/theory/map.html")  # without a formula, so MathJax comes with the tip
+    assert not page.evaluate("MathJax.startup?.promise")
+    page.locator("article a[href$='#B3']").first.focus()
+    page.locator("[data-tippy-root] mjx-container").first.wait_for()
 
 
 @pytest.mark.parametrize(
@@ -449,3 +511,22 @@ def test_paper_shows_what_is_folded_but_no_code_of_service(opened):
     page.emulate_media(media="print")
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert proof.is_visible() and not service.is_visible()
+
+
+def test_drawings_further_down_come_later_and_are_on_paper(address, soups):
+    waiting = "[...document.images].filter(one => !one.naturalWidth).length"
+    tall = "document.documentElement.scrollHeight"
+    with browser() as chromium:
+        page = chromium.new_page(viewport=WIDE)
+        page.goto(address + "book/models/regression.html", wait_until="load")
+        page.evaluate("MathJax.startup.promise")
+        assert page.evaluate(waiting) >= 2
+        before = page.evaluate(tall)
+        page.evaluate("for (const one of document.images) one.loading = 'eager'")
+        page.wait_for_function(f"{waiting} === 0")
+        assert abs(page.evaluate(tall) - before) < 5  # so links lead where they should
+        page = chromium.new_page(viewport=WIDE)  # which has none of them yet
+        page.goto(address + "book/models/regression.html", wait_until="load")
+        assert page.evaluate(waiting) >= 2
+        page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+        page.wait_for_function(f"{waiting} === 0")

@@ -1,10 +1,8 @@
 """The chapters to take home: each page's notebook, and one archive with notebooks, data and wheel.
 
-Where a chapter has been run its notebook carries the numbers of its sentences; ⟨name⟩ stands for
-one that was not.
+A notebook has the numbers of the run that the page shows. A test holds it against notebooks/.
 """
 
-import json
 import shutil
 import subprocess
 import sys
@@ -12,7 +10,6 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import nbformat
 import plain
 from jupyter_cache import get_cache
 
@@ -32,27 +29,16 @@ install that one.
 """
 
 
-def numbers(ran):
-    """What `glue` kept in a notebook that ran: name -> text."""
-    found = {}
-    for cell in plain.code_of(ran):
-        for output in cell.get("outputs", []):
-            name = output.get("metadata", {}).get("scrapbook", {}).get("name")
-            text = output.get("data", {}).get("text/plain", "")
-            if name and text[:1] in "'\"":
-                found[name] = text[1:-1]
+def numbers(app):
+    """Those of the run that the pages show; in a preview other chapters have those they had."""
+    cache, found = get_cache(app.config.nb_execution_cache_path), plain.last_numbers()
+    for page in plain.chapters():
+        try:
+            record = cache.match_cache_notebook(plain.read(page))
+        except KeyError:  # not run yet
+            continue
+        found[plain.name_of(page)] = plain.glued(cache.get_cache_bundle(record.pk).nb)
     return found
-
-
-def filled(text, ran):
-    """A notebook's text with the numbers of its sentences."""
-    for name, number in numbers(ran).items():
-        text = text.replace(f"⟨{name}⟩", json.dumps(number)[1:-1])
-    if "⟨" not in text.replace(plain.UNFILLED, ""):
-        made = nbformat.reads(text, 4)
-        made.cells = [cell for cell in made.cells if cell.source != plain.UNFILLED]
-        text = plain.dumps(made)
-    return text
 
 
 def wheel(folder):
@@ -71,17 +57,12 @@ def wheel(folder):
 def write(app, exception):
     if exception is not None or app.builder.name != "html":
         return
-    out, cache = Path(app.outdir), get_cache(app.config.nb_execution_cache_path)
+    out = Path(app.outdir)
     with (
         tempfile.TemporaryDirectory() as folder,
         zipfile.ZipFile(out / NAME, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for name, empty in plain.all_plain().items():
-            try:
-                record = cache.match_cache_notebook(plain.read(name.with_suffix(".md")))
-                text = filled(empty, cache.get_cache_bundle(record.pk).nb)
-            except KeyError:  # not run yet: a preview
-                text = empty
+        for name, text in plain.all_plain(numbers=numbers(app)).items():
             place = out / "_sources" / "book" / name
             place.parent.mkdir(parents=True, exist_ok=True)
             place.write_text(text, encoding="utf-8")

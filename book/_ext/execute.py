@@ -6,6 +6,7 @@ nothing, changing the package runs everything.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -31,22 +32,55 @@ manager.shutdown_kernel(now=True)
 RUN = ROOT / ".run"  # as deep as book/ and notebooks/; nbmake passes over anything in a _build
 
 
-def plain_notebooks():
+def plain_notebooks(numbers=None):
     try:
-        return plain.all_plain()
+        return plain.all_plain(numbers=numbers)
     except plain.NotPlain as wrong:
         raise Stop(str(wrong)) from None
 
 
 def write_notebooks():
-    made = plain_notebooks()
+    """Write notebooks/, and the numbers of its sentences: new ones of what was run, else the old.
+
+    So a change of a sentence needs no run, and a run of one chapter brings that chapter's numbers.
+    """
+    numbers = plain.last_numbers()
+    chapters = [plain.name_of(page) for page in plain.chapters()]
+    fresh = glued()
+    numbers = {name: fresh.get(name, numbers.get(name, {})) for name in chapters}
+    text = json.dumps(numbers, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    (ROOT / plain.NUMBERS).write_text(text, encoding="utf-8")
+    made = plain_notebooks(numbers)
     folder = ROOT / "notebooks"
     for name in set(plain.committed()) - set(made):
         (folder / name).unlink()
     for name, text in made.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    return f"notebooks/ holds {len(made)} notebooks, the same as the chapters in book/"
+    said = f"notebooks/ holds {len(made)} notebooks, the same as the chapters in book/"
+    lacking = [f"{name.with_suffix('')}" for name, text in made.items() if "⟨" in text]
+    if lacking:
+        raise Stop(f"{said}, but for a number in {', '.join(lacking)} that no run has given yet: "
+                   f"make page PAGE={lacking[0]}, then: make notebooks")  # fmt: skip
+    return said
+
+
+def result_of(name, package):
+    """A chapter, and the place of what a run of it gives: another one once a cell changed."""
+    clean = plain.read(name.with_suffix(".md"))
+    sources = [cell.source for cell in plain.code_of(clean)]
+    key = hashlib.sha256("\0".join([package, str(name), *sources]).encode()).hexdigest()
+    return clean, DONE / f"{key}.ipynb"
+
+
+def glued():
+    """The numbers of every chapter whose cells were run as they stand: chapter -> name -> text."""
+    package, found = package_key(), {}
+    for page in plain.chapters():
+        _, path = result_of(page.with_suffix(".ipynb"), package)
+        if path.exists():
+            found[plain.name_of(page)] = plain.glued(nbformat.read(path, 4))
+    return found
 
 
 def same_notebooks():
@@ -70,10 +104,7 @@ def run_notebooks(head, only=None):
     cache = get_cache(str(fresh_cache()))
     result, to_run = {}, []
     for name in made:
-        clean = plain.read(name.with_suffix(".md"))
-        sources = [cell.source for cell in plain.code_of(clean)]
-        key = hashlib.sha256("\0".join([package, str(name), *sources]).encode()).hexdigest()
-        result[name] = (clean, DONE / f"{key}.ipynb")
+        result[name] = result_of(name, package)
         if not result[name][1].exists() and only in (None, name):
             to_run.append(name)
     if not to_run:

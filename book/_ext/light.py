@@ -2,10 +2,13 @@
 
 The style sheets of a page become one file and its scripts another; MathJax is put together from the
 components that the formulas need, without menu and speech. Style rules for what no page has go, and
-so do icons that none shows; drawings keep a hundredth of a point.
+so do icons that none shows and letters that no formula has; drawings keep a hundredth of a point.
+What a page needs only later, comes later: a drawing further down when one gets near it, what links
+show when one points at a link (book.js does it), MathJax on a page without formulas then, too.
 """
 
 import hashlib
+import math
 import re
 from functools import cache
 from itertools import pairwise
@@ -27,14 +30,27 @@ SCRIPT = re.compile(
     r"""[ \t]*<script (?:defer(?:="defer")? )?src="([^"?]+\.js)[^"]*"></script>\n?"""
 )
 MATHJAX = re.compile(r"""mathjax/tex-chtml\.js[^"]*""")
+LATER = r"""<script (?:defer(?:="defer")? )?(src="[^"]*_static/(?:%s)[^"]*")></script>"""
+TIPS = re.compile(LATER % "vendor/popper|vendor/tippy|tippy/")
+FORMULAS = re.compile(LATER % "mathjax/book")
+IMAGE = re.compile(r"""<img (?!loading=)([^>]*src="[^"]*_images/([^"]+\.svg)"[^>]*?) ?/?>""")
+SIZE = re.compile(r"""<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt["]""")
 MATH = (
     "startup", "core", "input/tex-base", "input/tex/extensions/ams",
     "input/tex/extensions/newcommand", "output/chtml", "output/chtml/fonts/tex",
     "a11y/assistive-mml",
 )  # fmt: skip
+# The fonts of formulas that are large and on many pages, and what no command of a formula names.
+LETTERS = ("AMS-Regular", "Main-Regular", "Math-Italic")
+UNNAMED = {*range(0x20, 0x180), *range(0x2C6, 0x2DE), *map(ord, "′″−∗∣∥…⋯√→↦\u0338\u2061\u2062")}
 # Of the two formats of each icon font, the one that stays is made small.
 WOFF2 = re.compile(r"""url\([^)]*/fa-[^)]*\.woff2\) format\("woff2"\),""")
-DRAWN = re.compile(r"""( (?:d|x|y)=")([^"]+)""")
+DRAWN = re.compile(r"""( d=")([^"]+)""")
+ALIKE = re.compile(
+    r"""<g([^>]*)>((?:<use [^>]*?)( style="(?!(?:[^"]* )?opacity)[^"]*")/>"""
+    r"""(?:<use [^>]*?\3/>)*)</g>"""
+)
+PLACE = re.compile(r"""( (?:x|y)=")([^"]+)""")
 ICON = re.compile(r"((?:\.fa-[\w-]+::?before,?)+)\{(?:content|--fa):[^}]*\}")
 
 
@@ -107,21 +123,121 @@ def fewer_icons(folder, text):
     """The fonts of icons with those glyphs alone that a style sheet asks for."""
     shown = set(map(ord, re.findall("[\ue000-\uf8ff]", text)))
     for path in folder.glob("*.ttf"):
-        font = subset.load_font(str(path), subset.Options())
-        small = subset.Subsetter()
-        small.populate(unicodes=shown)
-        small.subset(font)
-        font.save(str(path))
+        smaller(path, shown)
         path.with_suffix(".woff2").unlink(missing_ok=True)
 
 
-def rounded(drawing):
-    """An SVG whose paths and places have two digits behind the point.
+def fewer_letters(folder, pages, program):
+    """The fonts of formulas with the letters that the pages' commands are defined to draw."""
+    said = set(re.findall(r"\\([A-Za-z]+)", pages))
+    drawn = re.findall(r"""["\\]*\b([A-Za-z]+)"?:\[?"\\u([0-9a-f]{4})""", program)
+    drawn = {int(number, 16) for name, number in drawn if name in said}
+    for name in LETTERS:
+        smaller(folder / f"MathJax_{name}.woff", drawn | UNNAMED, flavor="woff")
 
-    >>> rounded('<path d="M 1.23456 2 L -0.12 3.999" transform="scale(0.015625)"/>')
-    '<path d="M 1.23 2 L -0.12 3.99" transform="scale(0.015625)"/>'
+
+def smaller(path, shown, **options):
+    """A font with these glyphs alone."""
+    options = subset.Options(**options)
+    options.drop_tables += ["FFTM"]  # dates
+    font = subset.load_font(str(path), options)
+    small = subset.Subsetter(options)
+    small.populate(unicodes=shown)
+    small.subset(font)
+    subset.save_font(font, str(path), options)
+
+
+def compact(drawing):
+    """An SVG of Matplotlib's with the same strokes in fewer bytes.
+
+    Places are rounded to a hundredth of a point and points of a line go that lie within three of
+    it; paths count from point to point; marks that look alike say so once.
+
+    >>> compact('<g id="a"> <path d="M 1.236 2 L 2 2.01 L 3 2 Q 4 2 4 1.5 z"/> </g>')
+    '<g id="a"><path d="m1.24 2l1.76 0q1 0 1-.5z"/></g>'
+    >>> compact(_) == _
+    True
+    >>> compact('<use x="1.23456" y="2" transform="scale(0.015625)"/>')
+    '<use x="1.23" y="2" transform="scale(0.015625)"/>'
+    >>> compact('<g><use x="1" style="fill: red"/><use x="2" style="fill: red"/></g>')
+    '<g style="fill: red"><use x="1"/><use x="2"/></g>'
     """
-    return DRAWN.sub(lambda x: x[1] + re.sub(r"(\.\d\d)\d+", r"\1", x[2]), drawing)
+    drawing = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r">\s+<", "><", drawing)
+    drawing = ALIKE.sub(lambda x: f"<g{x[1]}{x[3]}>{x[2].replace(x[3], '')}</g>", drawing)
+    drawing = PLACE.sub(lambda x: f"{x[1]}{hundredths(round(100 * float(x[2])))}", drawing)
+    return DRAWN.sub(lambda x: f"{x[1]}{path(x[2])}", drawing)
+
+
+def hundredths(number):
+    """A whole number of hundredths, as short as SVG allows.
+
+    >>> [hundredths(x) for x in (0, 5, -50, 1200, -1234)]
+    ['0', '.05', '-.5', '12', '-12.34']
+    """
+    whole, rest = divmod(abs(number), 100)
+    text = f"{whole or ''}" + (f".{rest:02}".rstrip("0") if rest else "")
+    return "-" * (number < 0) + (text or "0")
+
+
+def path(drawn):
+    """The d of a path in relative whole hundredths; as it is unless it says M, L, Q, C, z alone."""
+    words = drawn.split()
+    if words[0] != "M" or not set("".join(words)) <= set("MLQCz0123456789-."):
+        return drawn
+    steps = []  # (letter, points), points in hundredths
+    for word in words:
+        if word.isalpha():
+            steps.append((word, []))
+        else:
+            steps[-1][1].append(round(100 * float(word)))
+    steps = [(letter, list(zip(x[::2], x[1::2], strict=True))) for letter, x in steps]
+    done, at, start, last = [], (0, 0), (0, 0), ""
+    for letter, points in straightened(steps):
+        if letter == "z":
+            done, at, last = [*done, "z"], start, ""
+            continue
+        said = [hundredths(x - y) for point in points for x, y in zip(point, at, strict=True)]
+        text = "".join(x if x[0] == "-" else f" {x}" for x in said)
+        done.append(text if letter == last != "M" else letter.lower() + text.lstrip())
+        at, last = points[-1], letter
+        start = at if letter == "M" else start
+    return "".join(done)
+
+
+def straightened(steps):
+    """Without the points of a line that lie within three hundredths of it."""
+    kept, line = [], []
+    for letter, points in [*steps, ("", [])]:
+        if letter == "L":
+            line += points
+            continue
+        if line:
+            first = kept[-1][1][-1] if kept and kept[-1][1] else line[0]
+            kept += [("L", [point]) for point in thinned([first, *line])[1:]]
+        kept, line = [*kept, (letter, points)], []
+    return kept[:-1]
+
+
+def thinned(points, within=3):
+    """The corners of a line that runs as near as that to all its points: Douglas and Peucker."""
+    keep, spans = {0, len(points) - 1}, [(0, len(points) - 1)]
+    while spans:
+        first, last = spans.pop()
+        (ax, ay), (bx, by) = points[first], points[last]
+        length = math.hypot(bx - ax, by - ay)
+
+        def away(i, ax=ax, ay=ay, bx=bx, by=by, length=length):
+            x, y = points[i][0] - ax, points[i][1] - ay
+            along = ((bx - ax) * x + (by - ay) * y) / length**2 if length else 0
+            along = min(max(along, 0), 1)
+            return math.hypot(x - along * (bx - ax), y - along * (by - ay))
+
+        far = max(range(first + 1, last), key=away, default=None)
+        if far is not None and away(far) > within:
+            keep.add(far)
+            spans += [(first, far), (far, last)]
+    return [point for i, point in enumerate(points) if i in keep]
 
 
 def script(path):
@@ -151,6 +267,26 @@ def together(page, path, wanted, static, read):
     return page[:first] + tag + page[first:]
 
 
+def later(page, images):
+    """The page with what is not needed at once marked so: for the browser, or for book.js."""
+    page = TIPS.sub(r'<script type="later" \1></script>', page)
+    if 'class="math' not in page:
+        page = FORMULAS.sub(r'<script type="later" \1></script>', page)
+    seen = []
+
+    def image(found):
+        """With its size, so that nothing moves when it comes; the first one comes at once."""
+        seen.append(found[2])
+        size = SIZE.search((images / found[2]).read_text(encoding="utf-8"))
+        if not size:
+            return found[0]
+        width, height = (round(float(x) * 4 / 3) for x in size.groups())
+        loading = "lazy" if len(seen) > 1 else "eager"
+        return f'<img loading="{loading}" width="{width}" height="{height}" {found[1]}/>'
+
+    return IMAGE.sub(image, page)
+
+
 def lighten(app, exception):
     if exception is not None or app.builder.name != "html":
         return
@@ -170,18 +306,27 @@ def lighten(app, exception):
         return purged(tinycss2.parse_stylesheet(text, True, True), known)
 
     for path, heavy in pages.items():
-        page = together(heavy, path, STYLE, static, style)
+        page = later(MATHJAX.sub("mathjax/book.js", heavy), out / "_images")
+        page = together(page, path, STYLE, static, style)
         if "searchtools.js" not in page:  # which does not wait for the others
             page = together(page, path, SCRIPT, static, script)
-        path.write_text(MATHJAX.sub("mathjax/book.js", page), encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
+        pages[path] = page
+    wanted = "".join(pages.values())
+    for path in [*static.glob("tippy/**/*.js"), *static.glob("book-*.*")]:
+        if path.name not in wanted:  # of an earlier build
+            path.unlink()
     styles = [path.read_text(encoding="utf-8") for path in static.glob("book-*.css")]
     fewer_icons(static / "vendor" / "fontawesome" / "webfonts", "".join(styles))
     for path in (out / "_images").glob("*.svg"):
-        path.write_text(rounded(path.read_text(encoding="utf-8")), encoding="utf-8")
+        path.write_text(compact(path.read_text(encoding="utf-8")), encoding="utf-8")
     text = "".join((static / "mathjax" / f"{x}.js").read_text(encoding="utf-8") for x in MATH)
     (static / "mathjax" / "book.js").write_text(text, encoding="utf-8")
+    fewer_letters(static / "mathjax/output/chtml/fonts/woff-v2", wanted, text)
 
 
 def setup(app):
+    own = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    app.add_config_value("light", own, "html")  # once it changes, every page is written anew
     app.connect("build-finished", lighten, priority=900)  # the theme writes pygments.css late
     return {"parallel_read_safe": True, "parallel_write_safe": True}

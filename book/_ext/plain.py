@@ -5,7 +5,9 @@ Jupyter, VS Code or Colab those would be shown raw; here they become ordinary Ma
 cells are read by myst-nb's own reader, so they are the very cells that the book shows.
 """
 
+import ast
 import hashlib
+import json
 import re
 from collections import Counter
 from functools import cache
@@ -58,7 +60,8 @@ if not found:
     subprocess.run([sys.executable, "-m", "pip", "install", "-q", wanted], check=True)"""
 
 
-UNFILLED = "*⟨name⟩ stands for a number that the cells of this notebook compute.*"
+# The numbers of the sentences, as the last run of each chapter computed them.
+NUMBERS = Path("book", "numbers.json")
 
 
 def code_of(made):
@@ -97,11 +100,16 @@ def read(page, root=ROOT):
     return read_myst_markdown_notebook(text, config, path=root / "book" / page)
 
 
-def notebook(page, root=ROOT):
-    """The chapter as a notebook of plain Markdown, without outputs, with fixed cell ids."""
+def notebook(page, root=ROOT, numbers=None):
+    """The chapter as a notebook of plain Markdown, without outputs, with fixed cell ids.
+
+    Its sentences have the numbers given, name -> text, or those of NUMBERS.
+    """
+    if numbers is None:
+        numbers = last_numbers(root).get(name_of(page), {})
     made = read(page, root)
     made.metadata = nbformat.from_dict(METADATA)
-    writer = Writer(page, root)
+    writer = Writer(page, root, numbers)
     extras = "book,gpt" if any("collapse.experiments" in x.source for x in made.cells) else "book"
     cells = []
     for cell in made.cells:
@@ -119,8 +127,6 @@ def notebook(page, root=ROOT):
     first = nbformat.v4.new_code_cell(SET_UP.replace("EXTRAS", extras))
     first.metadata["tags"] = ["set-up"]
     cells.insert(1, first)
-    if writer.glued:
-        cells.insert(1, nbformat.v4.new_markdown_cell(UNFILLED))
     if writer.cited:
         works = [f"- {writer.reference(key)}" for key in sorted(set(writer.cited))]
         cells.append(nbformat.v4.new_markdown_cell("\n".join(["**References**", "", *works])))
@@ -138,10 +144,42 @@ def dumps(made):
     return nbformat.writes(made) + "\n"
 
 
-def all_plain(root=ROOT):
+def all_plain(root=ROOT, numbers=None):
     """Every notebook of notebooks/ as it should be: path below notebooks/ -> text."""
     labels.cache_clear()
-    return {page.with_suffix(".ipynb"): dumps(notebook(page, root)) for page in chapters(root)}
+    numbers = last_numbers(root) if numbers is None else numbers
+    return {
+        page.with_suffix(".ipynb"): dumps(notebook(page, root, numbers.get(name_of(page), {})))
+        for page in chapters(root)
+    }
+
+
+def name_of(page):
+    """What the chapter is called in NUMBERS and on the command line: theory/recursion."""
+    return Path(page).with_suffix("").as_posix()
+
+
+def last_numbers(root=ROOT):
+    """The numbers of NUMBERS: chapter -> name -> text."""
+    return json.loads((root / NUMBERS).read_text(encoding="utf-8"))
+
+
+def glued(ran):
+    """What `glue` kept in a notebook that ran: name -> text.
+
+    >>> kept = {"scrapbook": {"name": "a", "mime_prefix": "x/"}}
+    >>> cell = nbformat.v4.new_code_cell(outputs=[nbformat.v4.new_output(
+    ...     "display_data", {"x/text/plain": "'0.27'"}, metadata=kept)])
+    >>> glued(nbformat.v4.new_notebook(cells=[cell]))
+    {'a': '0.27'}
+    """
+    found = {}
+    for cell in code_of(ran):
+        for output in cell.get("outputs", []):
+            if kept := output.get("metadata", {}).get("scrapbook"):
+                text = output["data"][f"{kept.get('mime_prefix', '')}text/plain"]
+                found[kept["name"]] = ast.literal_eval(text) if text[0] in "'\"" else text
+    return found
 
 
 def in_order(root):
@@ -213,9 +251,9 @@ def references(root):
 class Writer:
     """Turns the MyST Markdown of one page into plain Markdown."""
 
-    def __init__(self, page, root):
-        self.page, self.root = page, root
-        self.cited, self.glued = [], False
+    def __init__(self, page, root, glued):
+        self.page, self.root, self.glued = page, root, glued
+        self.cited = []
         place = root / "book" / page
         self.numbers = {k: iter(v) for (of, k), v in labels(root)[2].items() if of == place}
 
@@ -358,8 +396,7 @@ class Writer:
             said = "; ".join(self.authors(key, name) for key in keys)
             return said if name in ("cite:t", "cite:ts") else f"({said})"
         if name.startswith("glue"):
-            self.glued = True
-            return f"⟨{text.split(':')[0].split('/')[-1]}⟩"
+            return self.glued.get(text, f"⟨{text}⟩")  # not run since it was written
         if name == "math":
             return f"${text}$"
         if name in ("code", "func", "meth", "class", "mod", "attr", "data", "exc", "obj", "kbd",

@@ -82,3 +82,37 @@ window.addEventListener("DOMContentLoaded", () => {
   const words = Search.htmlToText;
   Search.htmlToText = (...page) => read(words(...page));
 });
+
+// What links show comes when one is pointed at, or reached with the keyboard, for the first time.
+function bring(scripts) {
+  return scripts.reduce((before, script) => before.then(() => new Promise((done, failed) => {
+    const copy = document.createElement("script");
+    copy.onload = done;
+    copy.onerror = failed;
+    copy.src = script.src;
+    script.replaceWith(copy);
+  })), Promise.resolve());
+}
+window.addEventListener("DOMContentLoaded", () => {
+  const article = document.querySelector("article.bd-article");
+  const scripts = [...document.querySelectorAll("script[type='later']")];
+  if (!article || !scripts.length) return;
+  let at = null, asked = false;
+  const begin = event => {
+    at = event.target.closest?.("a[href]") ?? null;
+    if (!at || asked) return;
+    asked = true;
+    bring(scripts).then(() => window.MathJax?.startup?.promise).then(() => {
+      window.onload();
+      at?._tippy?.show();
+      for (const kind of kinds) article.removeEventListener(kind, begin);
+    });
+  };
+  const kinds = ["pointerover", "focusin"];
+  for (const kind of kinds) article.addEventListener(kind, begin);
+});
+
+// Paper has every drawing, wherever the reader has been.
+window.addEventListener("beforeprint", () => {
+  for (const image of document.querySelectorAll("img[loading='lazy']")) image.loading = "eager";
+});

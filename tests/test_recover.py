@@ -71,7 +71,7 @@ def every_history(p, n, alpha, rule):
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 @pytest.mark.parametrize("alpha", [(1, 0.5, 0.25), (1, 0.0, 0.75), (1, 1.0, 0.125)], ids=str)
-def test_readout_by_enumeration(rule, alpha):
+def test_H3_readout_by_enumeration(rule, alpha):
     """Unbiased and no worse than 1/L for every rule; its projection no worse."""
     p, n = (Fraction(3, 4), Fraction(1, 4)), (1, 5, 4)
     found = every_history(p, n, [Fraction(a) for a in alpha], rule)
@@ -90,7 +90,7 @@ def test_readout_by_enumeration(rule, alpha):
 
 
 @pytest.mark.parametrize("alpha", [(1, 0.5, 0.25), (1, 0.125, 0.125)], ids=str)
-def test_readout_with_the_best_weights_by_enumeration(alpha):
+def test_H3_readout_with_the_best_weights_by_enumeration(alpha):
     """Covariance 1 / sum of the weights, exactly; the default weights give more."""
     p, n = (Fraction(1, 2), Fraction(3, 8), Fraction(1, 8)), (1, 3, 4)
     found = every_history(p, n, [Fraction(a) for a in alpha], RULES["the newest batch"])
@@ -109,7 +109,7 @@ def test_readout_with_the_best_weights_by_enumeration(alpha):
     assert (plain > 1.01 * np.trace(seen, axis1=1, axis2=2)[1:]).all()
 
 
-def test_readout_of_a_poor_first_batch():
+def test_H3_readout_of_a_poor_first_batch():
     """n = [1, 1000], alpha = .1: worth 41.7, 53.6 with the best weights; C4 1.24."""
     p, R = uniform(10), 20_000
     y, x, n = history(p, [1, 1000], 0.1, 1, R, 1)

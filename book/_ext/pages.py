@@ -1,6 +1,7 @@
 """Small things the pages need: proofs that fold, clean scripts and roles, the status tables."""
 
 import importlib.metadata
+import pickle
 import platform
 import re
 from pathlib import Path
@@ -135,6 +136,18 @@ def forget_moved_labels(app, env, docnames):
         del equations[label]
 
 
+def all_tips(app, exception):
+    """What links show needs the text of every page, also of those that this build did not write."""
+    if exception is not None or app.builder.name != "html" or not hasattr(app.env, "tippy_data"):
+        return
+    kept, pages = Path(app.doctreedir, "tips.pickle"), app.env.tippy_data["pages"]
+    if kept.exists():
+        for name, page in pickle.loads(kept.read_bytes()).items():
+            if name in app.env.found_docs:
+                pages.setdefault(name, page)
+    kept.write_bytes(pickle.dumps(pages))
+
+
 def clean_page(app, pagename, templatename, context, doctree):
     """Drop scripts registered twice, an error in the browser, and those of live kernels, unused.
 
@@ -164,5 +177,6 @@ def setup(app):
     app.connect("env-updated", status_pages)
     app.add_directive_to_domain("prf", "proof", Proof, override=True)
     app.connect("html-page-context", clean_page, priority=900)
+    app.connect("build-finished", all_tips, priority=100)  # before they are written
     app.add_js_file("book.js")
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -97,18 +97,15 @@ window.addEventListener("DOMContentLoaded", () => {
   const article = document.querySelector("article.bd-article");
   const scripts = [...document.querySelectorAll("script[type='later']")];
   if (!article || !scripts.length) return;
-  let at = null, asked = false;
+  const kinds = ["pointerover", "focusin"];
   const begin = event => {
-    at = event.target.closest?.("a[href]") ?? null;
-    if (!at || asked) return;
-    asked = true;
+    if (!event.target.closest?.("a[href]")) return;
+    for (const kind of kinds) article.removeEventListener(kind, begin);
     bring(scripts).then(() => window.MathJax?.startup?.promise).then(() => {
       window.onload();
-      at?._tippy?.show();
-      for (const kind of kinds) article.removeEventListener(kind, begin);
+      for (const link of article.querySelectorAll("a:is(:hover, :focus)")) link._tippy?.show();
     });
   };
-  const kinds = ["pointerover", "focusin"];
   for (const kind of kinds) article.addEventListener(kind, begin);
 });
 

@@ -245,7 +245,7 @@ def test_share_of_a_large_vocabulary():
 # The test for reuse
 
 
-def test_reuse_has_its_size_by_enumeration():
+def test_H8_reuse_has_its_size_by_enumeration():
     """All histories of two tokens, n = 2, T = 2, all orders: P(p-value <= u) <= u."""
     p, n = (0.75, 0.25), 2
     law, orders = binom.pmf(range(n + 1), n, p[0]), list(product(range(n + 1), repeat=3))
@@ -260,7 +260,7 @@ def test_reuse_has_its_size_by_enumeration():
 
 
 @pytest.mark.parametrize("p", [uniform(2), zipf(30), uniform(500)], ids=len)
-def test_reuse_has_its_size(p):
+def test_H8_reuse_has_its_size(p):
     """False alarm 1e-6; a size of .10 at level .05 would be seen."""
     R = 4000
     rng = np.random.default_rng(7)
@@ -270,7 +270,7 @@ def test_reuse_has_its_size(p):
     assert binomtest(round(0.1 * R), R, 0.05, alternative="greater").pvalue < FALSE_ALARM
 
 
-def test_reuse_is_seen():
+def test_H8_reuse_is_seen():
     """Zipf 50, alpha = .9, n = 1000, T = 20: power above .8 at level .05."""
     y, _, _ = history(zipf(50), 1000, 0.9, 20, 400, 8)
     power = (recover.reuse(y, permutations=199, rng=3) <= 0.05).mean()
@@ -316,7 +316,7 @@ def batch(name, rng):
 
 
 @pytest.mark.parametrize("name", BATCHES)
-def test_share_of_covers(name):
+def test_H9_share_of_covers(name):
     """At least .93, false alarm 1e-6; a coverage of .85 would be seen."""
     rng, R, alpha = np.random.default_rng(10), 1500, BATCHES[name][2]
     found = np.array([recover.share_of(*batch(name, rng))[:3] for _ in range(R)])
@@ -330,7 +330,7 @@ def test_share_of_covers(name):
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-2, 2), st.integers(3, 30))
-def test_share_of_is_fiellers_set(seed, off, size):
+def test_H9_share_of_is_fiellers_set(seed, off, size):
     """Its ends are the least and the largest share on a grid of [0, 1] that fit."""
     rng = np.random.default_rng(seed)
     new, real, written = rng.normal(off / 2, 1, size), rng.normal(off, 1, 9), rng.normal(0, 1, 7)
@@ -373,7 +373,7 @@ def documents(rng, p, count, length=12):
     return rng.multinomial(length, p, size=count)
 
 
-def test_score_is_near_the_best():
+def test_H9_score_is_near_the_best():
     """Of tokens: the variance of the share is at most 12% above the best one, for .2 to .8."""
     p, x = zipf(30), zipf(30)[::-1]
     rng = np.random.default_rng(13)
@@ -400,15 +400,40 @@ def test_score_takes_documents_and_sparse_ones():
     assert recover.score([3, 0], [3, 0])[1] == 0
 
 
+def test_score_of_occurrences_is_near_the_best():
+    """(P - X)/(P + X) of whole documents, absent tokens included; unseen ones say nothing."""
+    p, x, rng = (
+        np.array([0.5, 0.2, 0.9, 0.0]),
+        np.array([0.5, 0.4, 0.3, 0.0]),
+        np.random.default_rng(18),
+    )
+    real, written = (rng.random((size, 4)) < law for size, law in ((400_000, p), (90_000, x)))
+    every = np.array(list(product((0, 1), repeat=3)))
+    P, X = (np.prod(np.where(every, law[:3], 1 - law[:3]), axis=1) for law in (p, x))
+    rows = np.column_stack([every, np.zeros(8)])
+    f = recover._fitted(None, real * 1.0, written * 1.0, True)
+    np.testing.assert_allclose(f(rows), (P - X) / (P + X), atol=0.02)
+    np.testing.assert_allclose(f(np.where([0, 0, 0, 1], 1, rows)), f(rows), atol=1e-9)
+
+    def variance(f, a):
+        q = a * P + (1 - a) * X
+        return (q @ f**2 - (q @ f) ** 2) / ((P - X) @ f) ** 2
+
+    counts = recover.score(real.sum(axis=0), written.sum(axis=0))
+    words = np.tanh(rows @ np.arctanh(counts))  # what occurs, and not what does not
+    assert variance(f(rows), 0.5) < 0.8 * variance(words, 0.5)
+    assert variance(f(rows), 0.3) < 1.05 * variance((P - X) / (0.3 * P + 0.7 * X), 0.3)
+
+
 def classifiers():
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
 
-    return {"counts": None, "logistic": LogisticRegression(), "svc": LinearSVC()}
+    return {"logistic": LogisticRegression(), "svc": LinearSVC()}
 
 
-@pytest.mark.parametrize("name", ["counts", "logistic", "svc"])
-def test_cross_fit_covers(name):
+@pytest.mark.parametrize("name", ["counts", "occurrences", "logistic", "svc"])
+def test_H9_cross_fit_covers(name):
     """At least .93, false alarm 1e-6; a coverage of .8 would be seen. Dense and sparse agree."""
     rng, R, p, x = np.random.default_rng(15), 400, zipf(40), zipf(40, 0.7)
     hits = 0
@@ -416,15 +441,16 @@ def test_cross_fit_covers(name):
         count = rng.binomial(200, 0.3)
         new = np.concatenate([documents(rng, p, count), documents(rng, x, 200 - count)])
         rows = (new, documents(rng, p, 150), documents(rng, x, 150))
-        found = recover.cross_fit(*rows, classifier=classifiers()[name])
+        rows = [np.minimum(part, 1) for part in rows] if name == "occurrences" else rows
+        found = recover.cross_fit(*rows, classifier=classifiers().get(name))
         hits += found.low <= 0.3 <= found.high
     assert binomtest(hits, R, 0.93, alternative="less").pvalue > FALSE_ALARM
     assert binomtest(round(0.8 * R), R, 0.93, alternative="less").pvalue < FALSE_ALARM
-    thin = recover.cross_fit(*map(sparse.csr_array, rows), classifier=classifiers()[name])
+    thin = recover.cross_fit(*map(sparse.csr_array, rows), classifier=classifiers().get(name))
     np.testing.assert_allclose(thin[:3], found[:3], rtol=1e-6)
 
 
-def test_reading_twice_undercovers():
+def test_H9_reading_twice_undercovers():
     """The same documents make the score and are read: the test above would see it."""
     rng, R, p = np.random.default_rng(16), 200, zipf(400)
     hits = 0
@@ -446,7 +472,7 @@ def test_reading_twice_undercovers():
 @pytest.mark.parametrize("rate", [0.01, 0.3, 1.0])
 @pytest.mark.parametrize("alpha", [0.0, 0.2, 0.9, 1.0])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_canary_covers_by_enumeration(n, rate, alpha):
+def test_H10_canary_covers_by_enumeration(n, rate, alpha):
     """The exact coverage, the sum over all counts, is at least the level; at .5 it is not .95."""
     counts = np.arange(n + 1)
     chance = binom.pmf(counts, n, (1 - alpha) * rate)
@@ -464,7 +490,7 @@ def test_canary_seen_too_often():
         assert recover.canary(500, 1000, 0.01)[:3] == (0, 0, 0)
 
 
-def test_design_canary_gives_its_standard_error():
+def test_H10_design_canary_gives_its_standard_error():
     for alpha, rate, se in ((0.5, 0.01, 0.05), (0.0, 0.2, 0.02), (0.9, 1.0, 0.01)):
         n = design.canary(alpha, se, rate=rate)
         law = binom(n, (1 - alpha) * rate)

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from reference import blend, counts_law
 from scipy import sparse
 from scipy.optimize import minimize_scalar
-from scipy.stats import binom, binomtest, chi2, t
+from scipy.stats import binom, binomtest, chi2, norm, t
 
 from collapse import design, exact, mixture, recover
 
@@ -278,6 +278,35 @@ def test_H8_reuse_is_seen():
     assert (recover.reuse(history(zipf(50), 1000, 0.5, 20, 40, 9)[0], rng=3) <= 0.01).all()
 
 
+@pytest.mark.parametrize(("c", "weights"), [(1.0, "1/p"), (2.0, "1/p"), (2.0, "1")])
+def test_H8_power_meets_its_limit(c, weights):
+    """Phi(c - 1.645) at T = 200, false alarm 1e-6 beside .015 for T and n; .1 off would be seen."""
+    p, T, R, rng = zipf(20), 200, 2000, np.random.default_rng(19)
+    sigma = np.diag(p) - np.outer(p, p)
+    scaled = sigma / p[:, None] if weights == "1/p" else sigma
+    directions = np.trace(scaled) ** 2 / np.trace(scaled @ scaled)
+    assert directions == pytest.approx(19) if weights == "1/p" else directions < 10
+    y, _, _ = history(p, 5000, 1 - c / np.sqrt(directions * T), T, R, 20)
+    if weights == "1/p":
+        values = recover.reuse(y, permutations=199, rng=4)
+    else:
+        off = np.moveaxis(y - y.mean(axis=0), 0, -2)
+        gram = off @ np.swapaxes(off, -1, -2)
+        orders = [np.arange(T + 1), *(rng.permutation(T + 1) for _ in range(199))]
+        found = np.array([gram[..., order[1:], order[:-1]].sum(axis=-1) for order in orders])
+        values = (found >= found[0]).mean(axis=0)
+    limit = norm.cdf(c - norm.isf(0.05))
+    noise = norm.isf(FALSE_ALARM / 2) * np.sqrt(limit * (1 - limit) / R)
+    assert abs((values <= 0.05).mean() - limit) < noise + 0.015 < 0.1
+
+
+def test_H8_a_writer_that_does_not_learn_is_not_seen():
+    rng, R = np.random.default_rng(21), 4000
+    y = rng.multinomial(300, 0.5 * zipf(20) + 0.5 * uniform(20), size=(12, R)) / 300
+    hits = int((recover.reuse(y, permutations=99, rng=5) <= 0.05).sum())
+    assert binomtest(hits, R, 0.05).pvalue > FALSE_ALARM
+
+
 # One batch
 
 
@@ -389,6 +418,24 @@ def test_H9_score_is_near_the_best():
         assert variance(f, a) < variance(np.sign(p - x), a)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 9), st.floats(0.02, 0.98))
+def test_H9_no_score_is_better_and_this_one_is_near(seed, K, a):
+    """Variance times information: 1 for the best score, at most 1 / (4 a (1 - a)) for ours."""
+    rng = np.random.default_rng(seed)
+    P, X, other = rng.dirichlet(np.full(K, 0.5), 3) + 1e-9
+    P, X = P / P.sum(), X / X.sum()
+    Q = a * P + (1 - a) * X
+    information = ((P - X) ** 2 / Q).sum()
+
+    def loss(f):
+        assert a * ((P - X) @ f) == pytest.approx((Q - X) @ f, abs=1e-12)  # identification
+        return (Q @ f**2 - (Q @ f) ** 2) / ((P - X) @ f) ** 2 * information
+
+    assert loss((P - X) / Q) == pytest.approx(1)
+    assert loss((P - X) / (P + X)) <= 1 / (4 * a * (1 - a)) * (1 + 1e-9)
+    assert loss((P - X) / (P + X)) >= 1 - 1e-9 and loss(other) >= 1 - 1e-9
+
+
 def test_score_takes_documents_and_sparse_ones():
     rng = np.random.default_rng(14)
     real, written = documents(rng, zipf(9), 20), documents(rng, uniform(9), 30)
@@ -400,7 +447,7 @@ def test_score_takes_documents_and_sparse_ones():
     assert recover.score([3, 0], [3, 0])[1] == 0
 
 
-def test_score_of_occurrences_is_near_the_best():
+def test_H9_score_of_occurrences_is_near_the_best():
     """(P - X)/(P + X) of whole documents, absent tokens included; unseen ones say nothing."""
     p, x, rng = (
         np.array([0.5, 0.2, 0.9, 0.0]),
@@ -483,6 +530,28 @@ def test_H10_canary_covers_by_enumeration(n, rate, alpha):
         assert chance @ inside >= level - 1e-9
         if (n, level, alpha) == (1000, 0.5, 0.2):
             assert chance @ inside < 0.7
+
+
+def test_H10_a_truth_that_moves_fools_the_history_and_not_the_canary():
+    """False alarm 1e-6; .02 off would be seen. The history is off by more than .1."""
+    R, K, n, T, alpha, rate = 200, 20, 1000, 60, 0.5, 0.05
+    rng, logs = np.random.default_rng(22), np.log(np.tile(zipf(K), (R, 1)))
+    y, marks = [], np.zeros(R, dtype=int)
+    for step in range(T + 1):
+        p = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+        written = rng.binomial(n, (1 - alpha) * (step > 0), size=R)
+        y.append(
+            (rng.multinomial(n - written, p) + rng.multinomial(written, y[-1] if y else p)) / n
+        )
+        marks += rng.binomial(written, rate)
+        logs = logs + 0.035 * rng.normal(size=logs.shape)
+    y = np.array(y)
+    found = np.array([recover.canary(int(count), T * n, rate)[:3] for count in marks])
+    z = norm.isf(FALSE_ALARM / 2) * found[:, 0].std() / np.sqrt(R)
+    assert abs(found[:, 0].mean() - alpha) < z < 0.01
+    hits = int(((found[:, 1] <= alpha) & (alpha <= found[:, 2])).sum())
+    assert binomtest(hits, R, 0.95, alternative="less").pvalue > FALSE_ALARM
+    assert recover.share(y, y[:-1], n).value.mean() < 0.4
 
 
 def test_canary_seen_too_often():

@@ -263,8 +263,9 @@ def reuse(y, *, permutations=999, rng=None):
     """Exact test: p-value of "the batches are all real" (alpha = 1), from their order alone.
 
     Real batches of one size are exchangeable. The statistic, sum <y_t - ybar, y_{t-1} - ybar> with
-    coordinates weighted by 1 / (ybar_k + 3/N), is large where a batch resembles the one before it,
-    as where each is written by a model of the last. Of the permuted orders the p-value is the
+    coordinates weighted by 1 / (ybar_k + 3/N), N the draws in all, counted by the least share seen,
+    is large where a batch resembles the one before it, as where each is written by a model of the
+    last. A part that one and the same model writes is not seen. Of the permuted orders the p-value is the
     part that is at least as large, the order as it was included: at most u with chance at most u,
     for every K, T and n.
 
@@ -454,7 +455,9 @@ def cross_fit(new, real, written, *, classifier=None, folds=5, level=0.95):
     classifier : scikit-learn classifier, optional
         Not fitted; a copy is, with the classes True (real) and False. Its `predict_proba`, or
         where it has none its `decision_function`, is the score. By default the score of counts,
-        ``np.tanh(counts @ np.arctanh(score(real, written)))``.
+        ``np.tanh(counts @ np.arctanh(score(real, written)))``; where no entry is but 0 or 1,
+        which token occurs, the same formula for documents whose tokens occur independently: then
+        a token that does not occur says something, too.
     folds : int, at least 2
     level : float in (0, 1)
 
@@ -495,18 +498,28 @@ def cross_fit(new, real, written, *, classifier=None, folds=5, level=0.95):
     if not new.shape[1] == real.shape[1] == written.shape[1]:
         found = [part.shape[1] for part in (new, real, written)]
         raise ValueError(f"new, real and written must have the same columns, found {found}")
+    occurring = all(
+        np.isin(part.data if sparse.issparse(part) else part, (0, 1)).all()
+        for part in (new, real, written)
+    )
     scores = [np.zeros(part.shape[0]) for part in (new, real, written)]
     folded = [np.arange(part.shape[0]) % folds for part in (real, written)]
     for fold in range(folds):
         held = [place == fold for place in folded]
-        f = _fitted(classifier, real[~held[0]], written[~held[1]])
+        f = _fitted(classifier, real[~held[0]], written[~held[1]], occurring)
         scores[0] += f(new) / folds
         scores[1][held[0]], scores[2][held[1]] = f(real[held[0]]), f(written[held[1]])
     return share_of(*scores, level=level)
 
 
-def _fitted(classifier, real, written):
+def _fitted(classifier, real, written, occurring):
     """A score of documents, made from these."""
+    if classifier is None and occurring:
+        few = 1 / real.shape[0] + 1 / written.shape[0]
+        p, x = ((part.mean(axis=0) + few / 4) / (1 + few / 2) for part in (real, written))
+        absent = (np.log1p(-p) - np.log1p(-x)) / 2
+        odds = (np.log(p) - np.log(x)) / 2 - absent
+        return lambda rows: np.tanh(rows @ odds + absent.sum())
     if classifier is None:
         odds = np.arctanh(score(real, written))
         return lambda rows: np.tanh(rows @ odds)

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from reference import blend, counts_law
 from scipy import sparse
 from scipy.optimize import minimize_scalar
-from scipy.stats import binom, binomtest, chi2, t
+from scipy.stats import binom, binomtest, chi2, norm, t
 
 from collapse import design, exact, mixture, recover
 
@@ -245,7 +245,7 @@ def test_share_of_a_large_vocabulary():
 # The test for reuse
 
 
-def test_reuse_has_its_size_by_enumeration():
+def test_H8_reuse_has_its_size_by_enumeration():
     """All histories of two tokens, n = 2, T = 2, all orders: P(p-value <= u) <= u."""
     p, n = (0.75, 0.25), 2
     law, orders = binom.pmf(range(n + 1), n, p[0]), list(product(range(n + 1), repeat=3))
@@ -260,7 +260,7 @@ def test_reuse_has_its_size_by_enumeration():
 
 
 @pytest.mark.parametrize("p", [uniform(2), zipf(30), uniform(500)], ids=len)
-def test_reuse_has_its_size(p):
+def test_H8_reuse_has_its_size(p):
     """False alarm 1e-6; a size of .10 at level .05 would be seen."""
     R = 4000
     rng = np.random.default_rng(7)
@@ -270,13 +270,42 @@ def test_reuse_has_its_size(p):
     assert binomtest(round(0.1 * R), R, 0.05, alternative="greater").pvalue < FALSE_ALARM
 
 
-def test_reuse_is_seen():
+def test_H8_reuse_is_seen():
     """Zipf 50, alpha = .9, n = 1000, T = 20: power above .8 at level .05."""
     y, _, _ = history(zipf(50), 1000, 0.9, 20, 400, 8)
     power = (recover.reuse(y, permutations=199, rng=3) <= 0.05).mean()
     assert power > 0.8
     sure = recover.reuse(history(zipf(50), 1000, 0.5, 20, 40, 9)[0], permutations=99, rng=3)
     assert (sure <= 0.05).all() and sure.min() == 0.01  # never below: the order itself is one
+
+
+@pytest.mark.parametrize(("c", "weights"), [(1.0, "1/p"), (2.0, "1/p"), (2.0, "1")])
+def test_H8_power_meets_its_limit(c, weights):
+    """Phi(c - 1.645) at T = 200, false alarm 1e-6 beside .015 for T and n; .1 off would be seen."""
+    p, T, R, rng = zipf(20), 200, 2000, np.random.default_rng(19)
+    sigma = np.diag(p) - np.outer(p, p)
+    scaled = sigma / p[:, None] if weights == "1/p" else sigma
+    directions = np.trace(scaled) ** 2 / np.trace(scaled @ scaled)
+    assert directions == pytest.approx(19) if weights == "1/p" else directions < 10
+    y, _, _ = history(p, 5000, 1 - c / np.sqrt(directions * T), T, R, 20)
+    if weights == "1/p":
+        values = recover.reuse(y, permutations=199, rng=4)
+    else:
+        off = np.moveaxis(y - y.mean(axis=0), 0, -2)
+        gram = off @ np.swapaxes(off, -1, -2)
+        orders = [np.arange(T + 1), *(rng.permutation(T + 1) for _ in range(199))]
+        found = np.array([gram[..., order[1:], order[:-1]].sum(axis=-1) for order in orders])
+        values = (found >= found[0]).mean(axis=0)
+    limit = norm.cdf(c - norm.isf(0.05))
+    noise = norm.isf(FALSE_ALARM / 2) * np.sqrt(limit * (1 - limit) / R)
+    assert abs((values <= 0.05).mean() - limit) < noise + 0.015 < 0.1
+
+
+def test_H8_a_writer_that_does_not_learn_is_not_seen():
+    rng, R = np.random.default_rng(21), 4000
+    y = rng.multinomial(300, 0.5 * zipf(20) + 0.5 * uniform(20), size=(12, R)) / 300
+    hits = int((recover.reuse(y, permutations=99, rng=5) <= 0.05).sum())
+    assert binomtest(hits, R, 0.05).pvalue > FALSE_ALARM
 
 
 # One batch
@@ -317,7 +346,7 @@ def batch(name, rng):
 
 
 @pytest.mark.parametrize("name", BATCHES)
-def test_share_of_covers(name):
+def test_H9_share_of_covers(name):
     """At least .93, false alarm 1e-6; a coverage of .85 would be seen."""
     rng, R, alpha = np.random.default_rng(10), 1500, BATCHES[name][2]
     found = np.array([recover.share_of(*batch(name, rng))[:3] for _ in range(R)])
@@ -331,7 +360,7 @@ def test_share_of_covers(name):
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(-2, 2), st.integers(3, 30))
-def test_share_of_is_fiellers_set(seed, off, size):
+def test_H9_share_of_is_fiellers_set(seed, off, size):
     """Its ends are the least and the largest share on a grid of [0, 1] that fit."""
     rng = np.random.default_rng(seed)
     new, real, written = rng.normal(off / 2, 1, size), rng.normal(off, 1, 9), rng.normal(0, 1, 7)
@@ -374,7 +403,7 @@ def documents(rng, p, count, length=12):
     return rng.multinomial(length, p, size=count)
 
 
-def test_score_is_near_the_best():
+def test_H9_score_is_near_the_best():
     """Of tokens: the variance of the share is at most 12% above the best one, for .2 to .8."""
     p, x = zipf(30), zipf(30)[::-1]
     rng = np.random.default_rng(13)
@@ -390,6 +419,24 @@ def test_score_is_near_the_best():
         assert variance(f, a) < variance(np.sign(p - x), a)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(2, 9), st.floats(0.02, 0.98))
+def test_H9_no_score_is_better_and_this_one_is_near(seed, K, a):
+    """Variance times information: 1 for the best score, at most 1 / (4 a (1 - a)) for ours."""
+    rng = np.random.default_rng(seed)
+    P, X, other = rng.dirichlet(np.full(K, 0.5), 3) + 1e-9
+    P, X = P / P.sum(), X / X.sum()
+    Q = a * P + (1 - a) * X
+    information = ((P - X) ** 2 / Q).sum()
+
+    def loss(f):
+        assert a * ((P - X) @ f) == pytest.approx((Q - X) @ f, abs=1e-12)  # identification
+        return (Q @ f**2 - (Q @ f) ** 2) / ((P - X) @ f) ** 2 * information
+
+    assert loss((P - X) / Q) == pytest.approx(1)
+    assert loss((P - X) / (P + X)) <= 1 / (4 * a * (1 - a)) * (1 + 1e-9)
+    assert loss((P - X) / (P + X)) >= 1 - 1e-9 and loss(other) >= 1 - 1e-9
+
+
 def test_score_takes_documents_and_sparse_ones():
     rng = np.random.default_rng(14)
     real, written = documents(rng, zipf(9), 20), documents(rng, uniform(9), 30)
@@ -401,15 +448,40 @@ def test_score_takes_documents_and_sparse_ones():
     assert recover.score([3, 0], [3, 0])[1] == 0
 
 
+def test_H9_score_of_occurrences_is_near_the_best():
+    """(P - X)/(P + X) of whole documents, absent tokens included; unseen ones say nothing."""
+    p, x, rng = (
+        np.array([0.5, 0.2, 0.9, 0.0]),
+        np.array([0.5, 0.4, 0.3, 0.0]),
+        np.random.default_rng(18),
+    )
+    real, written = (rng.random((size, 4)) < law for size, law in ((400_000, p), (90_000, x)))
+    every = np.array(list(product((0, 1), repeat=3)))
+    P, X = (np.prod(np.where(every, law[:3], 1 - law[:3]), axis=1) for law in (p, x))
+    rows = np.column_stack([every, np.zeros(8)])
+    f = recover._fitted(None, real * 1.0, written * 1.0, True)
+    np.testing.assert_allclose(f(rows), (P - X) / (P + X), atol=0.02)
+    np.testing.assert_allclose(f(np.where([0, 0, 0, 1], 1, rows)), f(rows), atol=1e-9)
+
+    def variance(f, a):
+        q = a * P + (1 - a) * X
+        return (q @ f**2 - (q @ f) ** 2) / ((P - X) @ f) ** 2
+
+    counts = recover.score(real.sum(axis=0), written.sum(axis=0))
+    words = np.tanh(rows @ np.arctanh(counts))  # what occurs, and not what does not
+    assert variance(f(rows), 0.5) < 0.8 * variance(words, 0.5)
+    assert variance(f(rows), 0.3) < 1.05 * variance((P - X) / (0.3 * P + 0.7 * X), 0.3)
+
+
 def classifiers():
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
 
-    return {"counts": None, "logistic": LogisticRegression(), "svc": LinearSVC()}
+    return {"logistic": LogisticRegression(), "svc": LinearSVC()}
 
 
-@pytest.mark.parametrize("name", ["counts", "logistic", "svc"])
-def test_cross_fit_covers(name):
+@pytest.mark.parametrize("name", ["counts", "occurrences", "logistic", "svc"])
+def test_H9_cross_fit_covers(name):
     """At least .93, false alarm 1e-6; a coverage of .8 would be seen. Dense and sparse agree."""
     rng, R, p, x = np.random.default_rng(15), 400, zipf(40), zipf(40, 0.7)
     hits = 0
@@ -417,15 +489,16 @@ def test_cross_fit_covers(name):
         count = rng.binomial(200, 0.3)
         new = np.concatenate([documents(rng, p, count), documents(rng, x, 200 - count)])
         rows = (new, documents(rng, p, 150), documents(rng, x, 150))
-        found = recover.cross_fit(*rows, classifier=classifiers()[name])
+        rows = [np.minimum(part, 1) for part in rows] if name == "occurrences" else rows
+        found = recover.cross_fit(*rows, classifier=classifiers().get(name))
         hits += found.low <= 0.3 <= found.high
     assert binomtest(hits, R, 0.93, alternative="less").pvalue > FALSE_ALARM
     assert binomtest(round(0.8 * R), R, 0.93, alternative="less").pvalue < FALSE_ALARM
-    thin = recover.cross_fit(*map(sparse.csr_array, rows), classifier=classifiers()[name])
+    thin = recover.cross_fit(*map(sparse.csr_array, rows), classifier=classifiers().get(name))
     np.testing.assert_allclose(thin[:3], found[:3], rtol=1e-6)
 
 
-def test_reading_twice_undercovers():
+def test_H9_reading_twice_undercovers():
     """The same documents make the score and are read: the test above would see it."""
     rng, R, p = np.random.default_rng(16), 200, zipf(400)
     hits = 0
@@ -447,7 +520,7 @@ def test_reading_twice_undercovers():
 @pytest.mark.parametrize("rate", [0.01, 0.3, 1.0])
 @pytest.mark.parametrize("alpha", [0.0, 0.2, 0.9, 1.0])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-def test_canary_covers_by_enumeration(n, rate, alpha):
+def test_H10_canary_covers_by_enumeration(n, rate, alpha):
     """The exact coverage, the sum over all counts, is at least the level; at .5 it is not .95."""
     counts = np.arange(n + 1)
     chance = binom.pmf(counts, n, (1 - alpha) * rate)
@@ -460,12 +533,34 @@ def test_canary_covers_by_enumeration(n, rate, alpha):
             assert chance @ inside < 0.7
 
 
+def test_H10_a_truth_that_moves_fools_the_history_and_not_the_canary():
+    """False alarm 1e-6; .02 off would be seen. The history is off by more than .1."""
+    R, K, n, T, alpha, rate = 200, 20, 1000, 60, 0.5, 0.05
+    rng, logs = np.random.default_rng(22), np.log(np.tile(zipf(K), (R, 1)))
+    y, marks = [], np.zeros(R, dtype=int)
+    for step in range(T + 1):
+        p = np.exp(logs) / np.exp(logs).sum(axis=1, keepdims=True)
+        written = rng.binomial(n, (1 - alpha) * (step > 0), size=R)
+        y.append(
+            (rng.multinomial(n - written, p) + rng.multinomial(written, y[-1] if y else p)) / n
+        )
+        marks += rng.binomial(written, rate)
+        logs = logs + 0.035 * rng.normal(size=logs.shape)
+    y = np.array(y)
+    found = np.array([recover.canary(int(count), T * n, rate)[:3] for count in marks])
+    z = norm.isf(FALSE_ALARM / 2) * found[:, 0].std() / np.sqrt(R)
+    assert abs(found[:, 0].mean() - alpha) < z < 0.01
+    hits = int(((found[:, 1] <= alpha) & (alpha <= found[:, 2])).sum())
+    assert binomtest(hits, R, 0.95, alternative="less").pvalue > FALSE_ALARM
+    assert recover.share(y, y[:-1], n).value.mean() < 0.4
+
+
 def test_canary_seen_too_often():
     with pytest.warns(RuntimeWarning, match="rate must be that of the mark"):
         assert recover.canary(500, 1000, 0.01)[:3] == (0, 0, 0)
 
 
-def test_design_canary_gives_its_standard_error():
+def test_H10_design_canary_gives_its_standard_error():
     for alpha, rate, se in ((0.5, 0.01, 0.05), (0.0, 0.2, 0.02), (0.9, 1.0, 0.01)):
         n = design.canary(alpha, se, rate=rate)
         law = binom(n, (1 - alpha) * rate)

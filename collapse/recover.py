@@ -265,9 +265,9 @@ def reuse(y, *, permutations=999, rng=None):
     Real batches of one size are exchangeable. The statistic, sum <y_t - ybar, y_{t-1} - ybar> with
     coordinates weighted by 1 / (ybar_k + 3/N), N the draws in all, counted by the least share seen,
     is large where a batch resembles the one before it, as where each is written by a model of the
-    last. A part that one and the same model writes is not seen. Of the permuted orders the p-value is the
-    part that is at least as large, the order as it was included: at most u with chance at most u,
-    for every K, T and n.
+    last. A part that one and the same model writes is not seen. Of the permuted orders the p-value
+    is the part that is at least as large, the order as it was included: at most u with chance at
+    most u, for every K, T and n.
 
     Parameters
     ----------

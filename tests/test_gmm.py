@@ -167,6 +167,18 @@ def test_the_start_from_the_data_by_hand():
     close((array[:, order] for array in fits[0]), fits[1], rtol=1e-9)
 
 
+@dimensions
+def test_the_start_does_not_depend_on_the_sign_of_an_eigenvector(d, monkeypatch):
+    _, data, _ = some(d, [80, 50])
+    real, starts = np.linalg.eigh, []
+    for sign in (1, -1):
+        monkeypatch.setattr(np.linalg, "eigh", lambda a, s=sign: (real(a)[0], s * real(a)[1]))
+        starts.append(GaussianMixture(3, start="data", steps=1).fit(data))
+    close(*starts, rtol=0)
+    if d == 1:
+        assert (np.diff(starts[0].mean[:, :, 0]) > 0).all()
+
+
 def test_sample_has_the_law_of_the_mixture():
     """Chi-square of the shares at 1e-6 sees 1% in a share; moments at 1e-6 see 5%."""
     N = 400_000

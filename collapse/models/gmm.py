@@ -39,8 +39,8 @@ class GaussianMixture:
         Where EM starts: at the previous generation's model (generation 0: from the data), always
         from the data, or always at these parameters (shapes as in `parameters`). From the data
         means: cut the samples of a replication into k groups of equal weight along their first
-        principal axis; the groups' means, the covariance within groups for all components, and
-        equal weights.
+        principal axis, its largest coordinate upwards; the groups' means, the covariance within
+        groups for all components, and equal weights.
     tol : float, above 0
         A replication stops when a step changes its mean log-likelihood by less. EM can crawl: a
         fit that stops early leans towards its start, so lower `tol` where the maximum matters.
@@ -150,7 +150,8 @@ class GaussianMixture:
         if self.start == "previous" and previous is not None:
             return previous
         centre = self._maximise(x, count[:, None])  # of one component
-        axis = np.linalg.eigh(centre.cov[:, 0])[1][:, :, -1]
+        axis = np.linalg.eigh(centre.cov[:, 0])[1][:, :, -1]  # its sign depends on the machine
+        axis *= np.sign(np.take_along_axis(axis, abs(axis).argmax(axis=1)[:, None], axis=1))
         order = np.einsum("rd,rdn->rn", axis, x).argsort(axis=1, kind="stable")
         x = np.take_along_axis(x, order[:, None], axis=2)
         count = np.take_along_axis(count, order, axis=1)

@@ -418,12 +418,12 @@ def near(shown, known, chaotic=False):
     ours, theirs = (DIGITS.findall(text) for text in (shown, known))
     if DIGITS.sub("#", shown) != DIGITS.sub("#", known) or len(ours) != len(theirs):
         return chaotic and DIGITS.sub("#", shown)[-1:] == DIGITS.sub("#", known)[-1:]
-    for a, b in zip(ours, theirs, strict=True):
-        a, b = a.rstrip(".,").replace(",", ""), b.rstrip(".,").replace(",", "")
+    for pair in zip(ours, theirs, strict=True):
+        a, b = (number.rstrip(".,").replace(",", "") for number in pair)
         if a.count(".") > 1 or b.count(".") > 1:
             return a == b
-        last = 10.0 ** -len(b.partition(".")[2])
-        if abs(float(a) - float(b)) > 1.01 * last + (0.5 if chaotic else 0.01) * abs(float(b)):
+        slack = 1.01 * 10.0 ** -len(b.partition(".")[2])
+        if abs(float(a) - float(b)) > slack + (0.5 if chaotic else 0.01) * abs(float(b)):
             return False
     return True
 

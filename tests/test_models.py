@@ -761,7 +761,7 @@ BAD = {
     "v2": (lambda: exact.inflation(PLAN, v2=-2), "v2 must be at least -1, found -2"),
     "v2 and plan": (
         lambda: exact.inflation(c.anchored(5, 0.5, 2), v2=0),
-        "v2 must be -1 for a plan of `subsampled` or `anchored`, found 0",
+        "v2 must be -1 for a plan of `subsampled` or `anchored`, or with reads or keeps, found 0",
     ),
     "gaussian plan": (lambda: exact.gaussian_moments(ACCUMULATED), "plan must forget the past"),
     "gaussian ddof": (lambda: exact.gaussian_moments(PLAN, ddof=5), "ddof must be below every n"),

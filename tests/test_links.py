@@ -106,7 +106,7 @@ P = (Fraction(3, 4), Fraction(1, 4))
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_kinship_of_random_loops_by_enumeration(seed):
+def test_N1_kinship_of_random_loops_by_enumeration(seed):
     plan = random_plan(seed)
     law = linked_law(plan, [P] * 3)
     h = P[0] * P[1]
@@ -119,7 +119,7 @@ def test_kinship_of_random_loops_by_enumeration(seed):
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_kinship_of_every_scheme_by_enumeration(name):
+def test_N1_kinship_of_every_scheme_by_enumeration(name):
     p, plan = HALF, TINY[name]
     K, sigma = exact.kinship(plan), float(p[0] * (1 - p[0]))
     for t, law in enumerate(joint_law(p, plan)):
@@ -145,7 +145,7 @@ EQUAL = {
 
 
 @pytest.mark.parametrize("name", EQUAL)
-def test_kinship_meets_the_recursions(name):
+def test_N1_kinship_meets_the_recursions(name):
     """The same loop said with matrices: equal to 1e-12."""
     plan, links = EQUAL[name]
     gain = None if "keeps" in links else plan.gain
@@ -158,7 +158,7 @@ def test_kinship_meets_the_recursions(name):
     )
 
 
-def test_two_models_a_window_and_augmentation():
+def test_N2_N3_N4_two_models_a_window_and_augmentation():
     """N2, N3, N4, the figures of their claims; the last at rest, exactly 4/301."""
     assert exact.inflation(several(50, 0.0, 60, models=2, across=0.5))[-1] == pytest.approx(
         0.4638, abs=1e-4
@@ -174,6 +174,65 @@ def test_two_models_a_window_and_augmentation():
     )  # fmt: skip
     alone = exact.inflation(several(50, 0.2, 20, models=3, across=0.0))
     np.testing.assert_allclose(alone[::3], exact.inflation(mixture(50, 0.2, 20)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("across", [0.1, 0.5, 0.9])
+def test_N2_two_models_by_their_two_lines(across):
+    """Sizes and shares that jump; half and half is one loop of twice the size."""
+    n, alpha = np.array([30, 10, 50, 20, 40]), np.array([1, 0.2, 0.0, 0.5, 0.1])
+    K = exact.kinship(several(n, alpha, 4, models=2, across=across))
+    s = (1 - across) ** 2 + across**2
+    rho, between = 1 / 30, 0.0
+    for t in range(1, 5):
+        back = (1 - alpha[t]) ** 2
+        mixed, across_them = s * rho + (1 - s) * between, s * between + (1 - s) * rho
+        rho, between = 1 / n[t] + (1 - 1 / n[t]) * back * mixed, back * across_them
+        np.testing.assert_allclose(K[2 * t, 2 * t : 2 * t + 2], [rho, between], rtol=1e-12)
+    if across == 0.5:
+        half = exact.inflation(mixture(2 * n, alpha, 4))[-1]
+        assert (rho + between) / 2 == pytest.approx(half, rel=1e-12)
+    gone = exact.kinship(several(5, 0.0, 400, models=2, across=across))[-2:, -2:]
+    np.testing.assert_allclose(gone, 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_N3_diversity_of_a_window(k):
+    """Its sum is n times the squared mean age, less what the warm-up has spent."""
+    n, T = 20, 6000
+    plan = window(n, 0.0, T, length=k)
+    age = np.arange(k)
+    weights = 2 * (k - age) / (k * (k + 1))
+    linear = np.zeros((T + 1, T + 1))  # a report that nobody reads
+    for t in range(60):
+        linear[t, t - age[: t + 1]] = weights[: t + 1]
+    batches = Plan(plan.n[:60], plan.alpha[:60], reads=plan.keeps.toarray()[:60, :60][
+        np.r_[0, :59]] * (np.arange(60)[:, None] > 0))  # fmt: skip
+    C = exact.kinship(batches)  # batches themselves, each written by a window
+    zeta = np.einsum("ti,ij,tj->t", linear[:60, :60], C, linear[:60, :60])
+    rho = exact.inflation(plan)
+    step = (2 / (k + 1)) ** 2 / n * (1 - rho[k - 1 : 59])
+    np.testing.assert_allclose(np.diff(zeta)[k - 1 :], step, rtol=1e-9)
+    total = n * ((k + 1) / 2) ** 2 * (1 - zeta[k - 1])
+    assert (1 - rho[k - 1 :]).sum() == pytest.approx(total, rel=1e-9)
+
+
+def test_N3_a_gain_remembers_by_its_square():
+    rho = exact.inflation(finetuned(np.r_[10, np.full(20_000, 20)], 0.0, 20_000, gain=0.2))
+    assert (1 - rho).sum() == pytest.approx(20 / 0.2**2 * (1 - 1 / 10), rel=1e-9)
+
+
+def test_N4_rest_and_bound():
+    for real, made in ((100, 100), (50, 5), (7, 900), (2, 1), (1, 9)):
+        n = np.r_[real, np.full(30_000 if made > 500 else 3000, made)]
+        rho = exact.inflation(augmented(n, n.size - 1))
+        rest = (real + 3 * made) / (real * (real + 2 * made) + made)
+        assert rho[-1] == pytest.approx(rest, rel=1e-9)
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        n = rng.integers(1, rng.integers(2, 3000), 60)
+        n[0] = rng.integers(2, 100)
+        rho = exact.inflation(augmented(n, 59))
+        assert (rho >= (1 - 1e-12) / n[0]).all() and (rho < 3 / (2 * n[0] + 1)).all()
 
 
 def test_batches_in_use_bound_the_memory():
@@ -293,7 +352,7 @@ LOOPS = {
 
 
 @pytest.mark.parametrize("name", LOOPS)
-def test_simulation_meets_kinship(name):
+def test_N1_simulation_meets_kinship(name):
     """False alarm 1e-6; a risk 8% off is seen. Of the covariance of the last two models too."""
     plan = LOOPS[name]
     result = simulate(Categorical(), SKEW, plan, replications=12_000, rng=1)
@@ -394,7 +453,7 @@ def test_N6_moving_meets_simulation_and_lags_behind():
 # A detector
 
 
-def test_a_detector_is_a_mixture_of_another_share():
+def test_N5_a_detector_is_a_mixture_of_another_share():
     share, size = design.detected([0.2, 0.2], 1000, real=0.9, synthetic=[0.3][0])
     assert share[0] == pytest.approx(0.18 / 0.42) and size.tolist() == [420, 420]
     assert exact.plateau(share[0], 420) == pytest.approx(0.00353, abs=1e-5)
@@ -402,6 +461,70 @@ def test_a_detector_is_a_mixture_of_another_share():
     none = design.detected(0.3, 50, real=0.4, synthetic=0.4)
     assert (float(none.alpha), int(none.n)) == (pytest.approx(0.3), 20)
     assert int(design.detected(0.5, 1, real=0.1, synthetic=0.1).n) == 1
+
+
+def at_rest(alpha, n, s, f):
+    """Training on what passes of n samples, staying where nothing does."""
+    from scipy.stats import binom
+
+    D, count = alpha * s + (1 - alpha) * f, np.arange(1, n + 1)
+    law = binom.pmf(count, n, D)
+    mean = law @ (1 / count) / law.sum()
+    return mean / (1 - (1 - mean) * (1 - alpha * s / D) ** 2)
+
+
+def test_N5_no_detector_pays_for_a_number_read():
+    """Of random size and of fixed size; only one that passes everything is as good."""
+    for alpha in (0.01, 0.2, 0.5, 0.95):
+        for n in (2, 3, 10, 200):
+            for s in np.linspace(0.05, 1, 9):
+                for f in np.linspace(0, 1, 9):
+                    D = alpha * s + (1 - alpha) * f
+                    share, least = alpha * s / D, exact.plateau(alpha, n)
+                    same = s == f == 1
+                    assert (at_rest(alpha, n, s, f) < least * (1 + 1e-9)) == same
+                    level = 1 / (1 + (n * D - 1) * share * (2 - share))
+                    assert n * D < 1 or (level < least * (1 + 1e-9)) == same
+                    more = exact.plateau(share, n) < least * (1 - 1e-12)  # n of them pass
+                    assert more == (s > f)
+
+
+def test_N5_filter_by_the_package_and_by_simulation():
+    """Perfect labels are `filtered`; else 40,000 loops. False alarm 1e-6; sees 5%."""
+    rest = at_rest(0.2, 1000, 1, 0)
+    assert exact.inflation(filtered(1000, 0.2, 200))[-1] == pytest.approx(rest, rel=1e-9)
+    assert rest == pytest.approx(0.00502, abs=1e-5)
+    assert at_rest(0.2, 1000, 0.9, 0.3) == pytest.approx(0.00354, abs=1e-5)
+    rng, R, n, p, s, f = np.random.default_rng(1), 40_000, 6, np.array(SKEW), 0.7, 0.2
+    theta = np.tile(p, (R, 1))
+    for _ in range(40):
+        real = rng.binomial(n, 0.3, R)
+        seen = rng.multinomial(rng.binomial(real, s), p) + rng.multinomial(
+            rng.binomial(n - real, f), theta
+        )
+        count = seen.sum(axis=1, keepdims=True)
+        theta = np.where(count > 0, seen / np.maximum(count, 1), theta)
+    risk = ((theta - p) ** 2).sum(axis=1) / exact.heterozygosity(p)
+    check(risk[None], [at_rest(0.3, n, s, f)], at=[0])
+
+
+@pytest.mark.parametrize(("alpha", "s", "f"), [(0.1, 0.9, 0.3), (0.2, 0.6, 0.0), (0.3, 1, 0.9)])
+def test_N5_edge_of_growth(alpha, s, f):
+    """The filter pays 2% above the edge and does not 2% below it; where s <= f, never."""
+    D = alpha * s + (1 - alpha) * f
+    edge = D * (1 - D) / ((1 - alpha) ** 2 * (D - f**2))
+    assert 1 < edge < design.critical_growth(alpha)
+    if (alpha, s, f) == (0.1, 0.9, 0.3):
+        assert edge == pytest.approx(1.0535, abs=1e-4)
+
+    def ratio(g, s, f, T=90):
+        plain = mixture(lambda t: 2000 * g**t, alpha, T)
+        share, size = design.detected(plain.alpha, plain.n, real=s, synthetic=f)
+        return exact.inflation(mixture(size, share, T))[-1] / exact.inflation(plain)[-1]
+
+    assert ratio(1 + (edge - 1) * 0.9, s, f) > 1 > ratio(1 + (edge - 1) * 1.1, s, f)
+    for g in (1.0, edge, 1.02 * design.critical_growth(alpha)):
+        assert ratio(g, 0.5, 0.5, T=40) >= 1 - 1e-12 and ratio(g, 0.4, 0.8, T=40) > 1
 
 
 # Plans

@@ -41,6 +41,126 @@ def history(p, n, alpha, T, R, seed, publish=None):
     return np.array(y), np.array(x), sizes
 
 
+# The theory of the share
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_H1_what_history_determines(seed):
+    """Two models give share and target; one gives the pairs of the claim and no other."""
+    rng = np.random.default_rng(seed)
+    p, one, two = rng.dirichlet(np.ones(4), size=3)
+    alpha = rng.uniform(0.05, 0.95)
+    q, r = (alpha * p + (1 - alpha) * x for x in (one, two))
+    found = 1 - (q - r) @ (one - two) / ((one - two) @ (one - two))
+    assert found == pytest.approx(alpha, abs=1e-9)
+    np.testing.assert_allclose((q - (1 - found) * one) / found, p, atol=1e-9)
+    least = 1 - (q / one).min()
+    assert least <= alpha
+    for a in np.append(np.linspace(0.02, 1, 50), [least - 1e-6, least + 1e-6]):
+        law = one + (q - one) / a
+        np.testing.assert_allclose(a * law + (1 - a) * one, q, atol=1e-12)
+        assert (law.min() >= 0) == (a >= least)
+
+
+def gaussian_loop(d, alpha, T, R, seed, publish):
+    """Noise of covariance 1, sizes 1, target 0: the setting in which H4 and H5 are exact."""
+    rng = np.random.default_rng(seed)
+    y, x = [rng.normal(size=(R, d))], []
+    for _ in range(T):
+        x.append(publish(y, x))
+        y.append((1 - alpha) * x[-1] + rng.normal(size=(R, d)))
+    return np.array(y), np.array(x)
+
+
+def unexplained(y, x, a):
+    step = y[1:] - (1 - a) * x
+    best = (y[0] + a * step.sum(axis=0)) / (1 + a**2 * len(x))
+    return best, ((y[0] - best) ** 2).sum(-1) + ((step - a * best) ** 2).sum((0, 2))
+
+
+RULES = {
+    "newest": lambda y, x: y[-1],
+    "average": lambda y, x: np.mean(y, axis=0),
+    "adaptive": lambda y, x: np.where(y[-1][:, :1] > y[0][:, :1], y[-1], np.mean(y, axis=0)),
+}
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_H4_the_score_has_mean_zero(rule):
+    """False alarm 1e-6; the score without its logarithm is seen to be off."""
+    d, alpha, T, R = 4, 0.3, 12, 20_000
+    y, x = gaussian_loop(d, alpha, T, R, 11, rule)
+    up, down = (unexplained(y, x, alpha + s)[1] for s in (1e-5, -1e-5))
+    slope = -(up - down) / 4e-5
+    se = slope.std() / np.sqrt(R)
+    assert abs(slope.mean() - d * alpha * T / (1 + alpha**2 * T)) < 4.9 * se
+    assert slope.mean() > 15 * se
+
+
+def test_H4_share_is_the_share():
+    """Mean of 400 histories: false alarm 1e-6; the bias of -.022 of K - 1 for d_w would be seen."""
+    y, x, n = history(zipf(50), 200, 0.1, 60, 400, 12)
+    value = recover.share(y, x, n).value
+    assert abs(value.mean() - 0.1) < 4.9 * value.std() / 20 + 0.003 < 0.011
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_H5_the_read_out_is_independent_of_differences(rule):
+    """Covariance 1/L, no correlation with differences or their squares; false alarm 1e-6 in all."""
+    d, alpha, T, R = 3, 0.4, 8, 40_000
+    y, x = gaussian_loop(d, alpha, T, R, 13, rule)
+    best, rest = unexplained(y, x, alpha)
+    L = 1 + alpha**2 * T
+    assert abs((best**2).sum(-1).mean() * L / d - 1) < 4.9 * np.sqrt(2 / (d * R))
+    others = np.column_stack([*(y[t, :, 0] - y[0, :, 0] for t in range(1, T + 1)), rest])
+    others = np.column_stack([others, others**2])
+    for mine in (best[:, 0], best[:, 0] ** 2):
+        r = [np.corrcoef(mine, other)[0, 1] for other in others.T]
+        assert np.abs(r).max() < 6 / np.sqrt(R)
+    wrong, _ = unexplained(y, x, alpha + 0.3)  # at another share they are not independent
+    assert np.abs(np.corrcoef(wrong[:, 0], y[1, :, 0] - y[0, :, 0])[0, 1]) > 6 / np.sqrt(R)
+
+
+def test_H6_a_good_model_hides_its_share():
+    """K = 20 alike, T = 100: the s.d. of the blind loop within a third of what information says,
+    more than three times as much where the best estimate is published, and there the target pays for it."""
+    d, alpha, T, n, R = 19, 0.2, 100, 400, 200
+
+    def told(y, x):
+        return y[0] if len(y) == 1 else recover.readout(y, x, n, alpha)[-1]
+
+    loops = [history(uniform(20), n, alpha, T, R, 14, rule) for rule in (None, told)]
+    blind, good = (recover.share(*loop) for loop in loops)
+    says = np.sqrt(alpha * (2 - alpha) / (d * T)), alpha / np.sqrt(d * np.log(1 + alpha**2 * T))
+    assert 2 / 3 < blind.value.std() / says[0] < 4 / 3
+    assert good.value.std() > max(says[1], 3 * blind.value.std())
+    error, best = (((v - 0.05) ** 2).sum(-1).mean() for v in (good.p, told(*loops[1][:2])))
+    assert 1.5 * best < error < 3 * best
+
+
+def test_H7_one_top_and_steps_that_climb():
+    """EM from two starts climbs to one likelihood, which no random law passes."""
+    y, x, n = history(zipf(6), 300, 0.4, 20, 1, 16)
+    counts, x, rng = n[1:, None] * y[1:, 0], x[:, 0], np.random.default_rng(17)
+
+    def likelihood(s):
+        return (counts * np.log(s + (1 - s.sum()) * x)).sum()
+
+    tops = []
+    for s in (np.full(6, 0.02), 0.9 * rng.dirichlet(np.ones(6))):
+        now, values = s, [likelihood(s)]
+        for _ in range(3000):
+            now = now * (counts / (now + (1 - now.sum()) * x)).sum(axis=0) / counts.sum()
+            values.append(likelihood(now))
+        assert (np.diff(values) > -1e-8).all()
+        tops.append(values[-1])
+    assert tops[0] == pytest.approx(tops[1], abs=1e-5)
+    some = [rng.uniform() * rng.dirichlet(np.ones(6)) for _ in range(500)]
+    assert max(map(likelihood, some)) < tops[0]
+    for a, b in zip(some[::2], some[1::2], strict=True):  # concave
+        assert likelihood((a + b) / 2) >= (likelihood(a) + likelihood(b)) / 2 - 1e-9
+
+
 # The read-out
 
 

@@ -255,7 +255,7 @@ def test_W5_a_nucleus_needs_more_fresh_data_than_it_cuts(alpha, mass, s):
 
 def test_W6_exact_at_small_sizes():
     """The two moments, at n = 5; false alarm 1e-6, 5% off is seen."""
-    n, alpha, factor, R = 5, 0.3, 0.5, 60_000
+    n, alpha, factor, R = 5, 0.3, 0.5, 120_000
     seen = simulate(Gaussian(1), (0.0, 1.0), mixture(n, alpha, 6), replications=R, rng=1,
                     write=writers.shrink(factor)).values  # fmt: skip
     M, V = 1 / n, 1 - 1 / n

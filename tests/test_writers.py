@@ -277,6 +277,31 @@ def test_W3_worth_a_fresh_share():
     assert abs(risk.mean() - theory) < 4.9 * error and 2 * 4.9 * error < 0.05 * theory
 
 
+def test_W3_worth_what_it_was_shown():
+    """A verifier that knows m real samples, and 10% fresh; false alarm 1e-6, 5% off is seen."""
+    p, power, alpha, n, m, R = targets.zipf(10), 0.2, 0.1, 10**5, 10**5, 16_000
+    known = np.random.default_rng(2).multinomial(m, p, size=R) / m
+
+    def write(theta):
+        weight = theta ** (1 - power) * known**power
+        return weight / weight.sum(axis=1, keepdims=True)
+
+    *_, (_, theta) = iterate(Categorical(), p, mixture(n, alpha, 40), replications=R, rng=1,
+                             write=write)  # fmt: skip
+    risk = ((theta - p) ** 2).sum(axis=1)
+    kappa = (1 - alpha) * (1 - power)
+    rho = ((1 - alpha) * power / (1 - kappa)) ** 2 / m + 1 / (n * (1 - kappa**2))
+    theory, error = rho * exact.heterozygosity(p), risk.std() / np.sqrt(R)
+    assert abs(risk.mean() - theory) < 4.9 * error and 2 * 4.9 * error < 0.05 * theory
+
+
+def test_W3_ends_on_one_token():
+    run = simulate(Categorical(), P, replace(6, 3000), replications=50, rng=1,
+                   write=writers.verify(P, 0.3), record={"most": lambda x: x.max(axis=-1)})  # fmt: skip
+    most = run.values["most"]
+    assert (most[-1] == 1).all() and (np.diff((most == 1).astype(int), axis=0) >= 0).all()
+
+
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.99))
 def test_W4_one_rest_point_from_every_start(seed, alpha):
     """The Perron root of a positive matrix, and the mass of a rare favourite."""

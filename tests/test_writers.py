@@ -135,7 +135,7 @@ def test_workers_do_not_matter():
     assert (one.values["l2"] == two.values["l2"]).all()
 
 
-def test_a_gaussian_written_too_narrow():
+def test_W6_a_gaussian_written_too_narrow():
     """Variance alpha / (1 - (1 - alpha) lambda), up to 1/n; false alarm 1e-6, sees 1%."""
     n, R = 2000, 2000
     plan = mixture(n, 0.2, 60)
@@ -158,7 +158,7 @@ def test_the_gain_of_a_model_that_writes_itself():
         assert rho == pytest.approx(exact.plateau(alpha, 1000), rel=0.005)
 
 
-def test_gains_in_closed_form():
+def test_W1_W2_W3_gains_in_closed_form():
     u = np.full(10, 0.1)
     for tau in (0.8, 1.25):
         found = asymptotics.writer_gain(u, 0.5, writers.temperature(tau))
@@ -169,13 +169,163 @@ def test_gains_in_closed_form():
     assert asymptotics.writer_gain(P, 0.3, writers.smooth(0.2, P)) == pytest.approx(0.8, abs=1e-6)
 
 
-def test_sharpening_has_a_threshold():
+def test_W2_sharpening_has_a_threshold():
     """Uniform p is stable iff alpha > 1 - tau; below it one token takes over."""
     u, write = np.full(20, 0.05), writers.temperature(0.8)
     above, below = (asymptotics.resting(u, alpha, write) for alpha in (0.21, 0.19))
     np.testing.assert_allclose(above[0], u, atol=1e-6)
     assert below[0].max() > 0.5
     assert len(above) == 17 and above[1:].max() > 0.5  # both are stable: hysteresis
+
+
+def leader(v, K, tau):
+    """Share of real samples at which a leader rests that is v times as frequent as each other."""
+    c = 1 / tau
+    return K * (v**c - v) / ((v**c - 1) * (v + K - 1))
+
+
+@pytest.mark.parametrize("tau", [0.5, 0.8])
+@pytest.mark.parametrize("K", [2, 3, 20])
+def test_W2_where_a_leader_rests(K, tau):
+    """Every point of the curve rests, and it is stable where the curve falls, and only there."""
+    v, u = np.geomspace(1.01, 100, 60), np.full(K, 1 / K)
+    write, alpha = writers.temperature(tau), leader(np.geomspace(1.01, 100, 60), K, tau)
+    theta = np.ones((60, K))
+    theta[:, 0] = v
+    theta /= theta.sum(axis=1, keepdims=True)
+    after = alpha[:, None] * u + (1 - alpha[:, None]) * write(theta)
+    np.testing.assert_allclose(after, theta, atol=1e-12)
+    for i in range(2, 58, 5):
+        J = (1 - alpha[i]) * asymptotics._derivative(write, theta[i])
+        stable = abs(np.linalg.eigvals(J)).max() < 1
+        if alpha[i] > 1 - tau:
+            assert stable == (leader(v[i] + 1e-4, K, tau) < alpha[i])
+    assert (alpha.max() > 1 - tau + 1e-3) == (K > 2)  # two tokens know no hysteresis
+    fine = np.diff(leader(np.geomspace(1.001, 1e4, 4000), K, tau)) > 0
+    assert (np.diff(fine.astype(int)) <= 0).all()  # up, then down
+
+
+def test_W2_a_large_vocabulary_never_climbs_back():
+    found = [leader(np.sqrt(K), K, 0.9) for K in (1e2, 1e8, 1e16, 1e60)]
+    assert (np.diff(found) > 0).all() and found[-1] > 0.99
+
+
+def test_W5_rest_of_a_cut():
+    """Cut tokens rest at their fresh share, the others in proportion, whatever set is kept."""
+    p = targets.zipf(100)
+    for alpha in (0.05, 0.3):
+        theta = asymptotics.resting(p, alpha, writers.top_k(20))[0]
+        P = p[:20].sum()
+        np.testing.assert_allclose(theta[20:], alpha * p[20:], atol=1e-12)
+        np.testing.assert_allclose(theta[:20], p[:20] / P * (1 - alpha * (1 - P)), atol=1e-12)
+        g = asymptotics.writer_gain(p, alpha, writers.top_k(20))
+        assert g == pytest.approx(1 / (1 - alpha * (1 - P)), abs=1e-6)
+        assert 1 - (1 - alpha) * g == pytest.approx(alpha * P / (1 - alpha + alpha * P), abs=1e-6)
+    kept = np.array([0, 2])  # not the likeliest two
+    P, alpha = 0.6, 0.2
+    theta = alpha * np.array([0.4, 0.3, 0.2, 0.1])
+    theta[kept] *= (1 - alpha + alpha * P) / P / alpha
+    assert alpha * 0.3 < theta[kept].min()  # the condition of the claim
+    again = alpha * np.array([0.4, 0.3, 0.2, 0.1]) + (1 - alpha) * writers.top_k(2)(theta)
+    np.testing.assert_allclose(again, theta, atol=1e-12)
+
+
+def test_W5_a_cut_token_is_there_by_fresh_data_alone():
+    """Exact for every n: false alarm 1e-6, a probability 5% off is seen."""
+    n, alpha, R = 40, 0.25, 40_000
+    run = simulate(Categorical(), P, mixture(n, alpha, 6), replications=R, rng=1,
+                   write=lambda theta: np.broadcast_to([0.6, 0.4, 0.0, 0.0], theta.shape).copy(),
+                   record={"there": lambda theta: theta[:, 3] > 0})  # fmt: skip
+    there = 1 - (1 - alpha * P[3]) ** n
+    error = np.sqrt(there * (1 - there) / R)
+    assert abs(run.values["there"][-1].mean() - there) < 4.9 * error
+    assert 0.05 * there > 2 * 4.9 * error
+
+
+@given(st.floats(0.02, 0.98), st.floats(0.3, 0.99), st.floats(0.3, 1.5))
+def test_W5_a_nucleus_needs_more_fresh_data_than_it_cuts(alpha, mass, s):
+    p = targets.zipf(80, s)
+    for theta in asymptotics.resting(p, alpha, writers.top_p(mass)):
+        kept = writers.top_p(mass)(theta) > 0
+        P = p[kept].sum()
+        np.testing.assert_allclose(theta[~kept], alpha * p[~kept], atol=1e-9)
+        assert 1 - P <= (1 - mass) / alpha + 1e-9
+        assert alpha >= 1 - mass - 1e-9 or kept.sum() < 1 / (1 - mass - alpha)
+
+
+def test_W6_exact_at_small_sizes():
+    """The two moments, at n = 5; false alarm 1e-6, 5% off is seen."""
+    n, alpha, factor, R = 5, 0.3, 0.5, 120_000
+    seen = simulate(Gaussian(1), (0.0, 1.0), mixture(n, alpha, 6), replications=R, rng=1,
+                    write=writers.shrink(factor)).values  # fmt: skip
+    M, V = 1 / n, 1 - 1 / n
+    for t in range(1, 7):
+        q = alpha + (1 - alpha) * factor * V + alpha * (1 - alpha) * M
+        M, V = (1 - alpha) ** 2 * M + q / n, (1 - 1 / n) * q
+        for value, theory in ((seen["l2"][t], M), (seen["variance"][t], V)):
+            error = value.std() / np.sqrt(R)
+            assert abs(value.mean() - theory) < 5.4 * error < 0.025 * theory
+
+
+def test_W3_worth_a_fresh_share():
+    """Without fresh data; false alarm 1e-6, a risk 5% off is seen."""
+    p, power, n, R = targets.zipf(20), 0.3, 10**6, 12_000
+    risk = simulate(Categorical(), p, replace(n, 30), replications=R, rng=1,
+                    write=writers.verify(p, power)).values["l2"][-1]  # fmt: skip
+    theory = exact.heterozygosity(p) / (n * power * (2 - power))
+    error = risk.std() / np.sqrt(R)
+    assert abs(risk.mean() - theory) < 4.9 * error and 2 * 4.9 * error < 0.05 * theory
+
+
+def test_W3_worth_what_it_was_shown():
+    """A verifier that knows m real samples, and 10% fresh; false alarm 1e-6, 5% off is seen."""
+    p, power, alpha, n, m, R = targets.zipf(10), 0.2, 0.1, 10**5, 10**5, 16_000
+    known = np.random.default_rng(2).multinomial(m, p, size=R) / m
+
+    def write(theta):
+        weight = theta ** (1 - power) * known**power
+        return weight / weight.sum(axis=1, keepdims=True)
+
+    *_, (_, theta) = iterate(Categorical(), p, mixture(n, alpha, 40), replications=R, rng=1,
+                             write=write)  # fmt: skip
+    risk = ((theta - p) ** 2).sum(axis=1)
+    kappa = (1 - alpha) * (1 - power)
+    rho = ((1 - alpha) * power / (1 - kappa)) ** 2 / m + 1 / (n * (1 - kappa**2))
+    theory, error = rho * exact.heterozygosity(p), risk.std() / np.sqrt(R)
+    assert abs(risk.mean() - theory) < 4.9 * error and 2 * 4.9 * error < 0.05 * theory
+
+
+def test_W3_ends_on_one_token():
+    run = simulate(Categorical(), P, replace(6, 3000), replications=50, rng=1,
+                   write=writers.verify(P, 0.3), record={"most": lambda x: x.max(axis=-1)})  # fmt: skip
+    most = run.values["most"]
+    assert (most[-1] == 1).all() and (np.diff((most == 1).astype(int), axis=0) >= 0).all()
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 0.99))
+def test_W4_one_rest_point_from_every_start(seed, alpha):
+    """The Perron root of a positive matrix, and the mass of a rare favourite."""
+    rng = np.random.default_rng(seed)
+    p, accept = rng.dirichlet(np.ones(6)), rng.uniform(0.1, 1, 6)
+    M = (1 - alpha) * np.diag(accept) + alpha * np.outer(p, accept)
+    values, vectors = np.linalg.eig(M)
+    best = values.real.argmax()
+    theta = abs(vectors[:, best].real)
+    theta /= theta.sum()
+    np.testing.assert_allclose(theta, asymptotics.kingman(p, alpha, accept), atol=1e-9)
+    assert accept @ theta == pytest.approx(values[best].real)
+    top = accept.argmax()
+    rest = np.arange(6) != top
+    bound = 1 - alpha * (p[rest] / (1 - accept[rest] / accept[top])).sum()
+    assert theta[top] >= bound - 1e-12
+
+
+def test_W4_a_favourite_of_no_share_takes_a_share():
+    """Others pass with s: it rests at 1 - alpha / (1 - s) where alpha < 1 - s, else at 0."""
+    for alpha, s in ((0.1, 1 / 3), (0.5, 1 / 3), (0.8, 1 / 3)):
+        p = np.append(np.full(100, 1 - 1e-12) / 100, 1e-12)
+        theta = asymptotics.kingman(p, alpha, np.append(np.full(100, s), 1.0))
+        assert theta[-1] == pytest.approx(max(0.0, 1 - alpha / (1 - s)), abs=1e-9)
 
 
 SETTINGS = {
@@ -187,7 +337,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_spread_meets_simulation(name):
+def test_W1_spread_meets_simulation(name):
     """False alarm 1e-6; a variance 30% off is seen."""
     p, alpha, write = SETTINGS[name]
     n, R = 20_000, 4000
@@ -202,7 +352,7 @@ def test_spread_meets_simulation(name):
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(1e-3, 1.0))
-def test_kingman_is_the_rest_point(seed, alpha):
+def test_W4_kingman_is_the_rest_point(seed, alpha):
     rng = np.random.default_rng(seed)
     p, accept = rng.dirichlet(np.ones(6)), rng.uniform(0.1, 1, 6)
     found = asymptotics.kingman(p, alpha, accept)

@@ -123,7 +123,7 @@ def test_H5_the_read_out_is_independent_of_differences(rule):
 
 def test_H6_a_good_model_hides_its_share():
     """K = 20 alike, T = 100: the s.d. of the blind loop within a third of what information says,
-    more than three times as much where the best estimate is published, and there the target pays for it."""
+    more than three times as much where the best estimate is published; there the target pays."""
     d, alpha, T, n, R = 19, 0.2, 100, 400, 200
 
     def told(y, x):

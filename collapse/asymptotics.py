@@ -689,7 +689,9 @@ def kingman(p, alpha, accept):
 
     least = p[liked == 1].sum()  # these alone would have mass 1 at the lower end, or more
     least = least * (1 - alpha) / (1 - alpha * least) if alpha < 1 else 1.0
-    if law(least).sum() > 1:  # else this end is the root, to rounding
+    if law(1.0).sum() >= 1:  # the root, to rounding
+        least = 1.0
+    elif law(least).sum() > 1:  # else this end is
         least = brentq(lambda x: law(x).sum() - 1, least, 1.0, xtol=1e-300, rtol=1e-14)
     theta = law(least)
     return theta / theta.sum()

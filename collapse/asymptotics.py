@@ -569,8 +569,9 @@ def writer_gain(p, alpha, write):
     """Asymptotic (n -> infinity): g, by how much the writer multiplies a small error of the model.
 
     The spectral radius of the derivative of `write`, along the simplex, at the rest point reached
-    from p. The loop forgets at the rate kappa = (1 - alpha) g; where the writer fixes p, rho is
-    near 1 / (n (1 - kappa^2)). g = 1 is a model that writes itself.
+    from p. The loop forgets at the rate kappa = (1 - alpha) g; where the writer fixes p and
+    multiplies every small error by g, rho is near 1 / (n (1 - kappa^2)). g = 1 is a model that
+    writes itself.
 
     Parameters
     ----------
@@ -689,10 +690,12 @@ def kingman(p, alpha, accept):
 
     least = p[liked == 1].sum()  # these alone would have mass 1 at the lower end, or more
     least = least * (1 - alpha) / (1 - alpha * least) if alpha < 1 else 1.0
-    if law(1.0).sum() >= 1:  # the root, to rounding
+    excess = [law(x).sum() - 1 for x in (least, 1.0)]
+    if excess[0] > 0 > excess[1]:  # else an end is the root, but for rounding
+        fine = {"xtol": 1e-300, "rtol": 1e-14, "maxiter": 3000}  # a root may be near 1e-300
+        least = brentq(lambda x: law(x).sum() - 1, least, 1.0, **fine)
+    elif abs(excess[1]) < abs(excess[0]):
         least = 1.0
-    elif law(least).sum() > 1:  # else this end is
-        least = brentq(lambda x: law(x).sum() - 1, least, 1.0, xtol=1e-300, rtol=1e-14)
     theta = law(least)
     return theta / theta.sum()
 

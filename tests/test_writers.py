@@ -249,7 +249,7 @@ def test_W5_a_nucleus_needs_more_fresh_data_than_it_cuts(alpha, mass, s):
         kept = writers.top_p(mass)(theta) > 0
         P = p[kept].sum()
         np.testing.assert_allclose(theta[~kept], alpha * p[~kept], atol=1e-9)
-        assert 1 - (1 - mass) / alpha - 1e-9 <= P
+        assert alpha * (1 - P) <= 1 - mass + 1e-9
         assert alpha >= 1 - mass - 1e-9 or kept.sum() < 1 / (1 - mass - alpha)
 
 
@@ -296,15 +296,9 @@ def test_W3_worth_what_it_was_shown():
 
 
 def test_W3_ends_on_one_token():
-    run = simulate(
-        Categorical(),
-        P,
-        replace(6, 3000),
-        replications=50,
-        rng=1,
-        write=writers.verify(P, 0.3),
-        record={"most": lambda x: x.max(axis=-1)},
-    )
+    run = simulate(Categorical(), P, replace(6, 3000), replications=50, rng=1,
+                   write=writers.verify(P, 0.3),
+                   record={"most": lambda theta: theta.max(axis=-1)})  # fmt: skip
     most = run.values["most"]
     assert (most[-1] == 1).all() and (np.diff((most == 1).astype(int), axis=0) >= 0).all()
 
@@ -371,6 +365,11 @@ def test_W4_kingman_is_the_rest_point(seed, alpha):
 
 def test_kingman_at_its_edges():
     np.testing.assert_allclose(asymptotics.kingman(P, 1.0, [1, 0, 0, 0]), P)
+    for nearly in 1 - np.arange(1, 40) * 2.0**-53:
+        near = asymptotics.kingman(P, nearly, [0.2, 0.4, 0.6, 1.0])
+        np.testing.assert_allclose(near, P, rtol=1e-12)
+    rare = asymptotics.kingman([1 - 1e-250, 1e-250], 0.1, [0.5, 1.0])  # the condensate of W4
+    np.testing.assert_allclose(rare, [0.2, 0.8], rtol=1e-12)
     np.testing.assert_allclose(asymptotics.kingman(P, 0.5, np.full(4, 0.3)), P, atol=1e-15)
     found = asymptotics.kingman(P, 1e-12, [0.2, 0.4, 0.6, 1.0])
     np.testing.assert_allclose(found, [0, 0, 0, 1], atol=1e-9)

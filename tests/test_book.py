@@ -389,3 +389,11 @@ def test_a_letter_that_is_borrowed_is_on_the_page_of_notation():
                 found.add((letter, chapter.stem))
     assert {("e", "again"), ("w", "remember")} <= found  # or the pattern sees nothing
     assert found <= borrowed, sorted(found - borrowed)
+
+
+@every_chapter
+def test_tables_have_a_word_above_every_column(chapter):
+    """Said here, since a reader's browser says it only after a whole build."""
+    for above, below in itertools.pairwise(TEXT[chapter].splitlines()):
+        if re.fullmatch(r"\|(\s*:?-+:?\s*\|)+", below):
+            assert all(cell.strip() for cell in above.strip("|").split("|")), above

@@ -195,8 +195,10 @@ def share(y, x, n, *, level=0.95):
     Not exact: the counts of rare tokens are no Gaussians, and a model far from p has less noise
     than the weights say. The share must be constant and above 0: without any fresh data a loop
     collapses and its noise with it. A target that drifts makes data look written (Claim H10).
+    Batch 0, or two models that differ, make share and target identifiable (H1); models near p
+    tell little of the share (H6). Without a real batch 0 there is the joint likelihood (H7).
 
-    Source: Claims H4, H5.
+    Source: Claims H1, H4, H5, H6.
 
     Examples
     --------

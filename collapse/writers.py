@@ -146,7 +146,8 @@ class smooth:
     def __call__(self, theta):
         if isinstance(theta, Table):
             raise TypeError("smooth needs theta (..., K), found a NextToken: it holds no row whole")
-        law = 1 / theta.shape[-1] if self.law is None else _as_long("law", self.law, theta)
+        K = _checked(theta).shape[-1]
+        law = 1 / K if self.law is None else _as_long("law", self.law, theta)
         return (1 - self.share) * theta + self.share * law
 
 
@@ -298,8 +299,7 @@ def _written(theta, weigh):
     if isinstance(theta, Table):
         rows = Rows(theta.p, theta.token, theta.start[:-1])
     else:
-        if not isinstance(theta, np.ndarray) or theta.ndim == 0 or theta.dtype.kind != "f":
-            raise TypeError(f"theta must be probabilities (..., K), found {_check.short(theta)}")
+        _checked(theta)
         token = np.tile(np.arange(theta.shape[-1]), theta.size // theta.shape[-1])
         rows = Rows(theta.ravel(), token, np.arange(0, theta.size, theta.shape[-1]))
     weight = weigh(rows)
@@ -310,8 +310,19 @@ def _written(theta, weigh):
     return theta.reweighted(weight) if isinstance(theta, Table) else weight.reshape(theta.shape)
 
 
+def _checked(theta):
+    if not isinstance(theta, np.ndarray) or theta.ndim == 0 or theta.dtype.kind != "f":
+        raise TypeError(f"theta must be probabilities (..., K), found {_check.short(theta)}")
+    if not ((theta >= 0).all() and (abs(theta.sum(axis=-1) - 1) < 1e-6).all()):
+        raise ValueError(
+            f"theta must be probabilities (..., K) that sum to 1, found {_check.short(theta)}: "
+            "only a Categorical or a NextToken has such"
+        )
+    return theta
+
+
 def _as_long(name, values, theta):
-    K = theta.space.K if isinstance(theta, Table) else theta.shape[-1]
+    K = theta.space.K if isinstance(theta, Table) else _checked(theta).shape[-1]
     if values.size != K:
         raise ValueError(f"{name} must have one number a token, {K}, found {values.size}")
     return values

@@ -8,9 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collapse import (
+    Bernoulli,
     Categorical,
     Gaussian,
     NextToken,
+    Poisson,
     Result,
     asymptotics,
     exact,
@@ -426,3 +428,24 @@ def test_bad_types():
     ):
         with pytest.raises(TypeError, match=words):
             call()
+
+
+TOKENS = [writers.temperature(0.5), writers.top_k(1), writers.top_p(0.5), writers.smooth(0.5),
+          writers.select([1.0, 0.5]), writers.verify([0.5, 0.5], 0.5)]  # fmt: skip
+
+
+@pytest.mark.parametrize("write", TOKENS, ids=lambda write: type(write).__name__)
+@pytest.mark.parametrize(("model", "target"), [(Poisson(), 3.0), (Bernoulli(), 0.3)])
+def test_a_writer_of_tokens_refuses_what_is_no_row_of_tokens(write, model, target):
+    """Two runs of such a model are no row of two tokens, which they were taken for."""
+    for write_it in (
+        lambda: simulate(model, target, replace(9, 2), replications=2, write=write, rng=1),
+        lambda: write(np.array([0.9, 0.3])),
+        lambda: write(np.array([1.5, -0.5])),
+        lambda: write(np.array([np.nan, 0.5])),
+    ):
+        with pytest.raises(ValueError, match=r"theta must be probabilities .* sum to 1, found"):
+            write_it()
+    for write_it in (lambda: write([0.5, 0.5]), lambda: write(Gaussian(1).parameters((0.0, 1.0)))):
+        with pytest.raises(TypeError, match="theta must be probabilities"):
+            write_it()

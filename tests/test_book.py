@@ -397,3 +397,11 @@ def test_tables_have_a_word_above_every_column(chapter):
     for above, below in itertools.pairwise(TEXT[chapter].splitlines()):
         if re.fullmatch(r"\|(\s*:?-+:?\s*\|)+", below):
             assert all(cell.strip() for cell in above.strip("|").split("|")), above
+
+
+def test_what_is_numbered_has_a_label():
+    """Without one sphinx-proof counts by page, and two pages may count to the same."""
+    parts = [(c, *part) for c in CHAPTERS
+             for part in re.findall(r"(?m)^`+\{prf:(?!proof)(\w+)\}.*\n(.*)", TEXT[c])]  # fmt: skip
+    assert len(parts) > 70
+    assert [part for part in parts if not part[2].startswith(":label:")] == []
